@@ -1,0 +1,53 @@
+// Files, with the errors a user can act on: every failure throws Error naming the path and the system's reason.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace modelslim {
+
+namespace fs = std::filesystem;
+
+// A whole file, mapped for reading. Movable; the mapping lives as long as the object. An empty file maps to nothing.
+class MappedFile {
+ public:
+  explicit MappedFile(const fs::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const fs::path& path() const { return path_; }
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+  // Hints to the kernel about [offset, offset + size). Both are harmless when they fail.
+  void WillNeed(uint64_t offset, uint64_t size) const;
+  void DontNeed(uint64_t offset, uint64_t size) const;
+
+ private:
+  fs::path path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// The text of a file, at most `limit` bytes (a larger one is an error).
+std::string ReadTextFile(const fs::path& path, uint64_t limit = uint64_t{1} << 32);
+
+// Writes beside the target, syncs, renames: the target is either the old file or the new one, never a part. `mode` are the
+// permission bits of the new file.
+void WriteFileAtomically(const fs::path& path, std::string_view content, unsigned mode = 0600);
+
+// fsync of a directory, so that renames in it survive a power cut.
+void SyncDirectory(const fs::path& path);
+
+// Creates the directory and its parents (mode 0750 for new ones).
+void MakeDirectories(const fs::path& path);
+
+// "No such file or directory" and so on for the current errno, with the path in front: an Error ready to be thrown.
+[[noreturn]] void ThrowSystemError(std::string_view what, const fs::path& path);
+
+}  // namespace modelslim

@@ -1,0 +1,176 @@
+#include "base/parallel.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <fstream>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/error.h"
+
+namespace modelslim {
+namespace {
+
+thread_local bool inside_loop = false;
+
+// CPUs granted by cgroup v2 (cpu.max) or v1 (cfs quota); 0 when there is no limit.
+int CgroupCpus() {
+  std::ifstream v2("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (v2 >> quota >> period) {
+    if (quota == "max" || period <= 0) return 0;
+    return std::max(1, static_cast<int>(std::stod(quota) / period + 0.5));
+  }
+  std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  double value = 0;
+  if (v1_quota >> value && v1_period >> period && value > 0 && period > 0) {
+    return std::max(1, static_cast<int>(value / period + 0.5));
+  }
+  return 0;
+}
+
+// One loop in flight. Threads draw the next index from `next`.
+struct Loop {
+  const std::function<void(int64_t)>* body;
+  int64_t count;
+  std::atomic<int64_t> next{0};
+  std::atomic<bool> failed{false};
+  std::exception_ptr error;
+  std::mutex error_mutex;
+
+  void Run() {
+    inside_loop = true;
+    for (;;) {
+      const int64_t i = next.fetch_add(1, std::memory_order_relaxed);
+      if (i >= count || failed.load(std::memory_order_relaxed)) break;
+      try {
+        (*body)(i);
+      } catch (...) {
+        std::lock_guard lock(error_mutex);
+        if (!error) error = std::current_exception();
+        failed = true;
+      }
+    }
+    inside_loop = false;
+  }
+};
+
+class Pool {
+ public:
+  explicit Pool(int threads) {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { Work(); });
+  }
+
+  ~Pool() {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+  }
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  void Run(Loop& loop) {
+    // One loop at a time: a second caller (the I/O side) waits for its turn.
+    std::lock_guard turn(turn_);
+    {
+      std::lock_guard lock(mutex_);
+      loop_ = &loop;
+      ++generation_;
+      pending_ = static_cast<int>(workers_.size());
+    }
+    wake_.notify_all();
+    loop.Run();
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [this] { return pending_ == 0; });
+    loop_ = nullptr;
+  }
+
+ private:
+  void Work() {
+    uint64_t seen = 0;
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      wake_.wait(lock, [&] { return stopping_ || generation_ != seen; });
+      if (stopping_) return;
+      seen = generation_;
+      Loop* loop = loop_;
+      lock.unlock();
+      loop->Run();
+      lock.lock();
+      if (--pending_ == 0) done_.notify_one();
+    }
+  }
+
+  std::vector<std::thread> workers_;
+  std::mutex turn_, mutex_;
+  std::condition_variable wake_, done_;
+  Loop* loop_ = nullptr;
+  uint64_t generation_ = 0;
+  int pending_ = 0;
+  bool stopping_ = false;
+};
+
+std::mutex pool_mutex;
+std::unique_ptr<Pool> pool;
+int wanted_threads = 0;
+
+Pool& ThePool() {
+  std::lock_guard lock(pool_mutex);
+  if (!pool) pool = std::make_unique<Pool>(wanted_threads > 0 ? wanted_threads : AvailableThreads());
+  return *pool;
+}
+
+}  // namespace
+
+int AvailableThreads() {
+  int threads = static_cast<int>(std::thread::hardware_concurrency());
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) threads = CPU_COUNT(&set);
+  if (const int limit = CgroupCpus(); limit > 0) threads = std::min(threads, limit);
+  return std::max(1, threads);
+}
+
+void SetComputeThreads(int threads) {
+  std::lock_guard lock(pool_mutex);
+  if (threads < 0) throw Error(ErrorCode::kSchema, "number of threads must not be negative");
+  wanted_threads = threads;
+  pool.reset();
+}
+
+int ComputeThreads() { return ThePool().threads(); }
+
+void ParallelFor(int64_t count, const std::function<void(int64_t)>& body) {
+  if (count <= 0) return;
+  if (inside_loop || count == 1) {
+    for (int64_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  Pool& threads = ThePool();
+  if (threads.threads() == 1) {
+    for (int64_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  Loop loop{&body, count, {}, {}, {}, {}};
+  threads.Run(loop);
+  if (loop.error) std::rethrow_exception(loop.error);
+}
+
+void ParallelRanges(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+  MODELSLIM_CHECK(grain >= 1);
+  ParallelFor((count + grain - 1) / grain,
+              [&](int64_t piece) { body(piece * grain, std::min(count, (piece + 1) * grain)); });
+}
+
+}  // namespace modelslim
