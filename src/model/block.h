@@ -1,0 +1,75 @@
+// One block with its live modules, and what a forward pass needs to know.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/module.h"
+
+namespace modelslim {
+
+// Modules by name. Built when the runner enters the block, dropped when it leaves.
+class Block {
+ public:
+  Block(const BlockInfo& info, const WeightSource& source) : info_(&info), source_(&source) {}
+
+  const BlockInfo& info() const { return *info_; }
+  const std::string& name() const { return info_->name; }
+
+  // Null when the block has no such module. Names are full.
+  LinearModule* FindLinear(std::string_view name);
+  NormModule* FindNorm(std::string_view name);
+  Parameter* FindParameter(std::string_view tensor_name);  // of a kOther or kEmbedding module
+  // The same by the name inside the block ("self_attn.q_proj"); must exist.
+  LinearModule& linear(std::string_view suffix);
+  NormModule& norm(std::string_view suffix);
+  Parameter& parameter(std::string_view suffix);
+
+  // In the order of info().modules.
+  std::vector<LinearModule*> linears();
+
+  void Add(std::unique_ptr<LinearModule> module);
+  void Add(std::unique_ptr<NormModule> module);
+  void Add(Parameter parameter);
+
+ private:
+  const BlockInfo* info_;
+  const WeightSource* source_;
+  std::vector<LinearModule*> order_;
+  std::map<std::string, std::unique_ptr<LinearModule>, std::less<>> linears_;
+  std::map<std::string, std::unique_ptr<NormModule>, std::less<>> norms_;
+  std::map<std::string, Parameter, std::less<>> parameters_;
+};
+
+// Sees keys and values where an attention would put them into its cache: after norms and rotary embedding.
+// keys [rows, kv_heads * dim], values [rows, kv_heads * v_dim].
+class KvObserver {
+ public:
+  virtual ~KvObserver() = default;
+  virtual void Observe(const std::string& attention, const ConstView& keys, const ConstView& values,
+                       const RowGroups& groups) = 0;
+};
+
+// Everything beside the hidden states that a forward of one chunk of samples needs.
+struct ForwardContext {
+  RowGroups groups;
+  std::span<const int32_t> ids;  // token ids of the rows
+  KvObserver* kv = nullptr;
+  // Keep prepared weights between chunks; off when memory is short or there is only one chunk.
+  bool keep_packed = true;
+  // The modules outside of the blocks (MTP layers need the final norm and the head).
+  Block* rest = nullptr;
+};
+
+// y of several Linears that read the same tensor: the input is observed, transformed and fake-quantized once where the modules'
+// states allow it.
+std::vector<Tensor> ForwardLinears(std::span<LinearModule* const> modules, const ConstView& x, const RowGroups& groups,
+                                   bool keep_packed);
+Tensor ForwardLinear(LinearModule& module, const ConstView& x, const RowGroups& groups, bool keep_packed);
+
+}  // namespace modelslim

@@ -1,0 +1,82 @@
+// A model architecture: its module table, block forward, smoothing groups and rotation maps. One file per family, mostly data.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/json.h"
+#include "model/block.h"
+#include "model/layout.h"
+
+namespace modelslim {
+
+class Checkpoint;
+
+class Family {
+ public:
+  virtual ~Family() = default;
+
+  const ModelLayout& layout() const { return layout_; }
+  virtual std::string_view name() const = 0;  // the adapter: "default", "qwen3", ...
+
+  // Live modules of block `index` (or, with -1, of the modules outside of the blocks).
+  virtual std::unique_ptr<Block> MakeBlock(int index, const WeightSource& source) const;
+
+  // Token ids -> what enters block 0: [rows, HiddenWidth()].
+  virtual Tensor Embed(Block& rest, std::span<const int32_t> ids) const;
+  // Width of what is handed from block to block (several streams may lie side by side).
+  virtual int64_t HiddenWidth() const = 0;
+  // Runs the block over a chunk. Thread rule: one forward at a time; it uses the compute pool itself.
+  virtual Tensor Forward(Block& block, const ForwardContext& context, const ConstView& hidden) const = 0;
+  // Final norm and head on the last block's output (tests, perplexity): logits of the given rows, f32.
+  virtual Tensor Logits(Block& rest, const ConstView& hidden) const;
+
+  // Smoothing groups of one block in declared order; empty when the family has none.
+  virtual std::vector<Subgraph> Subgraphs(int block) const;
+  virtual std::vector<KvSmoothUnit> KvSmoothUnits(int block) const;
+  virtual std::optional<RotationPlan> Rotations() const;
+  virtual std::vector<OnlineRotationUnit> OnlineRotations(int block) const;
+  virtual int64_t MultiplyAddsPerToken(int block) const;  // of the Linears that one token passes through
+  virtual int64_t vocab_size() const = 0;
+
+  // What an untouched norm looks like on disk when the model calibrates with another form (Qwen3-Next: w' - 1).
+  virtual void BeforeSave(Block&) const {}
+  // Keys to add to the copied config.json when W4A8 linears exist and so on: name -> JSON text. `modes` are description strings.
+  virtual std::vector<std::pair<std::string, std::string>> ConfigEdits(const std::vector<std::string_view>& modes,
+                                                                       bool fa_quantized) const;
+
+ protected:
+  virtual NormKind NormKindOf(const ModuleInfo&) const { return NormKind::kPlain; }
+  virtual double NormEps(const ModuleInfo&) const { return 1e-6; }
+  ModelLayout layout_;
+};
+
+// A row of the list of families.
+struct FamilyEntry {
+  std::string_view adapter;                        // "qwen2_5"
+  std::string_view pedigree;                       // folder of the practices
+  std::vector<std::string_view> model_types;       // names that --model_type accepts, besides the adapter's own
+  std::vector<std::string_view> config_types;      // config.json "model_type" values that this family computes
+  std::unique_ptr<Family> (*make)(const Json& config, const Checkpoint& checkpoint);
+};
+const std::vector<FamilyEntry>& Families();
+
+// The entry for --model_type (exact, case-sensitive); the default adapter for any other name (`known` says which).
+const FamilyEntry& FindFamily(std::string_view model_type, bool* known = nullptr);
+
+// Builds the family for a checkpoint: the adapter chosen by --model_type, the forward by config.json. Throws
+// Error(kUnsupported) when config.json describes an architecture that no family computes, or asks for something that this
+// one does not (a sliding window in use, an unknown activation or rope type), Error(kInvalidModel) when it lacks a field.
+std::unique_ptr<Family> MakeFamily(const FamilyEntry& entry, const Json& config, const Checkpoint& checkpoint);
+
+// Reads through a checkpoint. Both must outlive it.
+std::unique_ptr<WeightSource> MakeWeightSource(const Checkpoint& checkpoint);
+
+// Compares the layout with what the checkpoint has: missing tensors and wrong shapes are one Error listing them; returns the
+// names that no module loads.
+std::vector<std::string> CheckAgainstCheckpoint(const ModelLayout& layout, const Checkpoint& checkpoint);
+
+}  // namespace modelslim

@@ -1,0 +1,117 @@
+// What a model consists of, known from config.json alone: blocks, modules, tensor names and shapes. Plain data.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace modelslim {
+
+enum class ModuleKind : uint8_t {
+  kLinear,     // quantizable: weight [out, in], maybe bias [out]
+  kNorm,       // weight [n], maybe bias [n]
+  kEmbedding,  // weight [vocab, hidden]
+  kOther       // bare parameters (router, convolution, decay rates, ...)
+};
+std::string_view ModuleKindName(ModuleKind kind);
+
+// One tensor of a module as the model holds it in memory, which is also how an untouched one is written.
+struct ParamInfo {
+  std::string name;  // full name, in the checkpoint and in the output
+  Shape shape;
+  DType dtype;       // after loading; differs from the file where the model casts or dequantizes
+  // Other tensors of the checkpoint that this one is made of (a block-fp8 scale, a slice of a fused tensor): only for those that
+  // call for them. Empty: the tensor `name` itself.
+  std::string scale_name;  // block-fp8: [ceil(out/128), ceil(in/128)] f32 multipliers
+  std::string alias_of;    // tied: the bytes of this other parameter
+};
+
+struct ModuleInfo {
+  std::string name;  // full dotted name
+  ModuleKind kind;
+  std::vector<ParamInfo> params;  // in output order; a Linear's weight first, its bias second
+
+  int64_t out_features() const { return params.front().shape.front(); }
+  int64_t in_features() const { return params.front().shape.back(); }
+  bool has_bias() const { return params.size() > 1; }
+};
+
+// The unit the runner schedules. Modules in pre-order of the module tree, which is the order in which they are written.
+struct BlockInfo {
+  std::string name;   // "model.layers.3"
+  int index = 0;
+  std::vector<ModuleInfo> modules;
+  std::vector<std::string> attention;  // names of the attention modules inside ("model.layers.3.self_attn")
+};
+
+struct ModelLayout {
+  std::vector<BlockInfo> blocks;
+  std::vector<ModuleInfo> rest;  // embeddings, final norm, lm_head: outside of every block, never visited by processors
+  DType dtype = DType::kBF16;    // of activations and, mostly, of parameters
+  // Tensors of the checkpoint that the model knowingly does not load ("model.layers.*.rotary_emb.inv_freq"), as prefixes or
+  // suffixes; anything else unknown is reported.
+  std::vector<std::string> ignored_prefixes, ignored_suffixes;
+};
+
+// ---- what processors ask of a family ----
+
+enum class SubgraphType : uint8_t { kUpDown, kOv, kLinearLinear, kNormLinear };  // in processing order (26.1.0)
+std::string_view SubgraphTypeName(SubgraphType type);  // "up-down" as in recipes
+
+// A smoothing group: `source` feeds `targets`, all named in full; statistics are taken at the input of targets[0].
+struct Subgraph {
+  SubgraphType type;
+  std::string source;
+  std::vector<std::string> targets;
+  // ov only: how query heads share value heads, and where the value rows lie in a fused projection.
+  enum class Fusion : uint8_t { kNone, kQkv, kKv } fusion = Fusion::kNone;
+  int64_t heads = 0, kv_heads = 0;
+  int64_t nope_dim = 0, v_dim = 0;  // kKv: rows of a head are [nope_dim | v_dim]
+  bool group_max = true;            // flex: reduce statistics over the query heads of one value head by max
+};
+
+// Where kv_smooth folds its scale.
+struct KvSmoothUnit {
+  std::string attention;        // "model.layers.3.self_attn"
+  std::string query, key;       // projections, or norms when `into_norm`
+  bool into_norm = false;
+  int64_t heads = 0, kv_heads = 0, head_dim = 0;
+};
+
+// Rotation maps of quarot for one model. Matrices are numbered in creation order; number 0 is the global one.
+struct RotationSpec {
+  int64_t size = 0;
+  bool shifted = false;  // block_hadamard_shifted instead of hadamard
+};
+// A side of a linear (or an embedding, right only) that is multiplied by a block-diagonal list of matrices repeated along the
+// dimension. A part is a matrix number, or -1 for an identity of `identity_size`.
+struct RotationStep {
+  std::string target;
+  bool left = false;  // R^T W (outputs), else W R (inputs)
+  struct Part {
+    int matrix = 0;
+    int64_t identity_size = 0;
+  };
+  std::vector<Part> parts;
+};
+struct NormFusion {
+  std::vector<std::string> norms;  // concatenated along the inputs of the linears
+  std::vector<std::string> linears;
+};
+struct RotationPlan {
+  std::vector<RotationSpec> matrices;
+  std::vector<NormFusion> fusions;
+  std::vector<RotationStep> pre_run;  // embeddings
+  std::vector<RotationStep> steps;    // in execution order inside a block (the lists of all blocks one after another)
+};
+
+// Online rotation (quarot online: true): which linears get which.
+struct OnlineRotationUnit {
+  std::string o_proj, down_proj;
+  int64_t heads = 0, head_dim = 0, intermediate = 0;
+};
+
+}  // namespace modelslim

@@ -1,0 +1,64 @@
+// A model parameter while its block is being worked on.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "model/layout.h"
+#include "tensor/tensor.h"
+
+namespace modelslim {
+
+// Reads parameters as the model holds them: cast to the parameter's dtype, block-fp8 dequantized, aliases followed.
+// Thread-safe. The checkpoint behind it must outlive all views it hands out.
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+  // A view straight into the checkpoint when nothing has to be changed, else nullopt.
+  virtual std::optional<ConstView> Map(const ParamInfo& param) const = 0;
+  // The values in memory of their own. Throws Error(kInvalidModel) when the tensor is missing or has another shape.
+  virtual Tensor Load(const ParamInfo& param) const = 0;
+  // Hints: about to be read, and no longer needed.
+  virtual void WillNeed(const ParamInfo& param) const = 0;
+  virtual void DontNeed(const ParamInfo& param) const = 0;
+};
+
+// Starts as what the file holds and occupies memory only from the first Get() of converted values or the first Mutable().
+// Not thread-safe.
+class Parameter {
+ public:
+  Parameter(const ParamInfo& info, const WeightSource& source) : info_(&info), source_(&source) {}
+  // A parameter that the checkpoint does not have (a bias made by a processor).
+  Parameter(ParamInfo info, Tensor value);
+  Parameter(Parameter&&) noexcept = default;
+  Parameter& operator=(Parameter&&) noexcept = default;
+
+  const ParamInfo& info() const { return own_info_ ? *own_info_ : *info_; }
+  const std::string& name() const { return info().name; }
+  DType dtype() const { return modified_ ? owned_.dtype() : info().dtype; }
+  const Shape& shape() const { return info().shape; }
+
+  // Current values; valid until the next non-const call.
+  ConstView Get();
+  // For changes in place.
+  View Mutable();
+  // Replaces the values (same shape; the dtype may change).
+  void Set(Tensor value);
+  // Drops what can be read again: memory of an unmodified parameter. A modified one stays.
+  void Release();
+  bool modified() const { return modified_; }
+  // Grows with every change, so that what was derived from the values can tell.
+  uint64_t version() const { return version_; }
+
+ private:
+  const ParamInfo* info_ = nullptr;
+  std::shared_ptr<ParamInfo> own_info_;
+  const WeightSource* source_ = nullptr;
+  Tensor owned_;
+  bool modified_ = false;
+  uint64_t version_ = 0;
+};
+
+}  // namespace modelslim
