@@ -1,0 +1,32 @@
+// What a linear layer became. The one list of these types, with the names that the description file uses.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace modelslim {
+
+enum class QuantMode : uint8_t {
+  kFloat,
+  kW16A16S,
+  kW8A16,
+  kW8A8Dynamic,
+  kW8A8Mix,
+  kW8A8,
+  kWFP8AFP8Dynamic,
+  kW8A8MXFP8,
+  kW4A8MXFP,
+  kW4A4Dynamic,
+  kW4A4MXFP4,
+  kW4A4MXFP4DualScale,
+  kW4A8Dynamic
+};
+inline constexpr int kQuantModeCount = 13;
+
+// "W8A8_DYNAMIC" and so on; FLOAT for kFloat.
+std::string_view QuantModeName(QuantMode mode);
+
+// Bits that one weight takes in the output (scales not counted).
+double WeightBits(QuantMode mode, double float_bits);
+
+}  // namespace modelslim
