@@ -1,0 +1,30 @@
+// Statistics over rows. x [..., C]: all axes but the last are rows; use Rows() for a part. x: f32, bf16 or f16, reduced
+// without rounding; NaN wins over every number. Results are f32, exact for minima and maxima, and the same at any
+// thread count.
+#pragma once
+
+#include "tensor/tensor.h"
+
+namespace modelslim {
+
+struct Range {
+  float min = 0;
+  float max = 0;
+};
+
+// Over all elements; x must not be empty.
+Range MinMax(const ConstView& x);
+
+// Per column, into f32 [C]. At least one row.
+void ColumnMin(const ConstView& x, const View& out);
+void ColumnMax(const ConstView& x, const View& out);
+void ColumnAbsMax(const ConstView& x, const View& out);
+void ColumnMinMax(const ConstView& x, const View& min, const View& max);
+// Mean over rows of |x|; sums in f64 over fixed blocks of rows.
+void ColumnMeanAbs(const ConstView& x, const View& out);
+
+// Per row, into f32 [rows].
+void RowAbsMax(const ConstView& x, const View& out);
+void RowMinMax(const ConstView& x, const View& min, const View& max);
+
+}  // namespace modelslim
