@@ -10,6 +10,7 @@
 
 #include "kernels/gemm.h"
 #include "model/parameter.h"
+#include "ops/norm.h"
 
 namespace modelslim {
 
@@ -105,12 +106,6 @@ class LinearModule {
 
 // The type in which the product of x with a weight is computed: bf16 when the weight is bf16, else f32.
 DType ProductDType(DType x, DType weight);
-
-enum class NormKind : uint8_t {
-  kPlain,       // w * dtype(n)                        Llama, Qwen2, Qwen3, DeepSeek-V3
-  kZeroCentred, // n * (1 + w), one rounding           Qwen3-Next
-  kSingle,      // w32 * n, one rounding               DeepSeek-V3.2
-};
 
 class NormModule {
  public:

@@ -1,0 +1,76 @@
+#include "format/layout.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/error.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+
+namespace modelslim {
+namespace {
+
+constexpr uint64_t kGiB = uint64_t{1} << 30;
+
+std::string ShardFile(const ShardNames& names, int number, int count) {
+  if (names.part_gib == 0) return names.stem + ".safetensors";
+  // Beyond 99999 shards the reference pads neither number.
+  return count > 99999 ? fmt::format("{}-{}-of-{}.safetensors", names.stem, number, count)
+                       : fmt::format("{}-{:05d}-of-{:05d}.safetensors", names.stem, number, count);
+}
+
+int AssignShards(std::vector<OutputTensor>& tensors, int64_t part_gib) {
+  if (part_gib == 0) return 1;
+  const uint64_t limit = static_cast<uint64_t>(part_gib) * kGiB;
+  int shard = 0;
+  uint64_t pending = 0;
+  bool empty = true;
+  for (OutputTensor& tensor : tensors) {
+    if (!empty && pending + tensor.bytes() >= limit) ++shard, pending = 0;
+    tensor.shard = shard;
+    pending += tensor.bytes();
+    empty = false;
+  }
+  return shard + 1;
+}
+
+}  // namespace
+
+const OutputTensor* OutputLayout::Find(const std::string& name) const {
+  const auto found = index.find(name);
+  return found == index.end() ? nullptr : &tensors[found->second];
+}
+
+OutputLayout LayOut(std::vector<OutputTensor> tensors, const ShardNames& names) {
+  OutputLayout layout;
+  const int count = AssignShards(tensors, names.part_gib);
+  layout.tensors = std::move(tensors);
+  std::vector<std::vector<SafetensorsItem>> items(count);
+  for (size_t i = 0; i < layout.tensors.size(); ++i) {
+    const OutputTensor& tensor = layout.tensors[i];
+    if (!layout.index.emplace(tensor.name, i).second) {
+      throw Error(ErrorCode::kUnexpected, "output tensor " + tensor.name + " is planned twice");
+    }
+    items[tensor.shard].push_back({tensor.name, tensor.dtype, tensor.shape});
+    layout.total_size += tensor.bytes();
+  }
+  for (int shard = 0; shard < count; ++shard) {
+    const SafetensorsPlan plan = PlanSafetensors(std::move(items[shard]));
+    for (const SafetensorsSlot& slot : plan.slots) layout.tensors[layout.index.at(slot.name)].offset = slot.offset;
+    layout.shards.push_back({ShardFile(names, shard + 1, count), plan.header, plan.file_size});
+  }
+  return layout;
+}
+
+std::string IndexJson(const OutputLayout& layout) {
+  JsonWriter json(2);
+  json.BeginObject();
+  json.Key("metadata").BeginObject().Key("total_size").Int(static_cast<int64_t>(layout.total_size)).EndObject();
+  json.Key("weight_map").BeginObject();
+  for (const OutputTensor& tensor : layout.tensors) json.Key(tensor.name).String(layout.shards[tensor.shard].file);
+  json.EndObject().EndObject();
+  return json.Take();
+}
+
+}  // namespace modelslim
