@@ -92,6 +92,9 @@ class LinearModule {
   void Release();
 
  private:
+  // The product itself, x already of the type in which it is computed.
+  void FloatForwardInto(const ConstView& x, bool keep_packed, const View& y);
+
   const ModuleInfo* info_;
   Parameter weight_;
   std::optional<Parameter> bias_;
