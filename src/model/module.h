@@ -33,7 +33,8 @@ class InputObserver {
   virtual void Observe(const ConstView& x, const RowGroups& groups) = 0;
 };
 
-// Changes what enters a Linear (an online rotation): returns the new input in x's dtype.
+// Changes what enters a Linear (an online rotation), before observers and quantizers see it: returns the new input in x's
+// dtype.
 class InputTransform {
  public:
   virtual ~InputTransform() = default;
@@ -123,10 +124,15 @@ class NormModule {
   // Qwen3-Next calibrates with the ordinary form of its input norms.
   void set_kind(NormKind kind) { kind_ = kind; }
   double eps() const { return eps_; }
-  // What the smoothing processors put in the place of a norm: with or without a bias; its result is f32 (see quant docs).
+  // What the smoothing processors put in the place of a norm: n = x * r in f32, rounded to the weight's type, y = weight * n
+  // rounded likewise. With a bias (f32 zeros where there was none) y + bias follows in Promote(weight, bias), so f32 as a rule;
+  // without one, y is widened to f32. The norm keeps its eps and becomes kPlain.
   void Replace(bool with_bias);
   bool replaced() const { return replaced_; }
 
+  // x [..., C] where C is a multiple of the norm's size: every run of that many columns is normalized by itself (the q and k
+  // norms of Qwen3 see all heads of a token side by side). Result: Promote(x, weight), or x's type for the kinds that compute
+  // in f32, or as described at Replace().
   Tensor Forward(const ConstView& x);
 
  private:
