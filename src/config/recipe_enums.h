@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/terms.h"
+
 namespace modelslim {
 
 enum class ApiVersion { kV0, kV1, kVlm, kSd };
@@ -22,8 +24,6 @@ enum class QScope {
   kPlaceholder
 };
 enum class ScaleDType { kFloat16, kFloat32, kBFloat16 };
-enum class Aggregation { kMax, kMean };
-enum class SubgraphType { kNormLinear, kLinearLinear, kOv, kUpDown };
 enum class RotationQuantDType { kInt4, kInt8 };
 enum class AntiMethod { kM1, kM2, kM3, kM4, kM5, kM6 };
 enum class V0WeightMethod { kMinMax, kGptq, kHqq, kNf };

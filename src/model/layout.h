@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/terms.h"
 #include "tensor/tensor.h"
 
 namespace modelslim {
@@ -58,7 +59,6 @@ struct ModelLayout {
 
 // ---- what processors ask of a family ----
 
-enum class SubgraphType : uint8_t { kUpDown, kOv, kLinearLinear, kNormLinear };  // in processing order (26.1.0)
 std::string_view SubgraphTypeName(SubgraphType type);  // "up-down" as in recipes
 
 // A smoothing group: `source` feeds `targets`, all named in full; statistics are taken at the input of targets[0].

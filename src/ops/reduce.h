@@ -7,9 +7,12 @@
 
 namespace modelslim {
 
+// Minimum and maximum with NaN propagating: one NaN makes both NaN. No elements: +inf and -inf.
 struct Range {
-  float min = 0;
-  float max = 0;
+  float min = __builtin_huge_valf();
+  float max = -__builtin_huge_valf();
+
+  bool empty() const { return min > max; }
 };
 
 // Over all elements; x must not be empty.

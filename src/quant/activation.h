@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "base/terms.h"
 #include "quant/affine.h"
 #include "quant/weight_quantizer.h"
 #include "tensor/tensor.h"
@@ -26,7 +27,6 @@ enum class ActivationScope : uint8_t {
   kDualScale,   // MX with an outer scale: the same
 };
 enum class ActivationMethod : uint8_t { kMinMax, kHistogram };
-enum class Aggregation : uint8_t { kMax, kMean };
 
 struct ActivationSpec {
   ActivationScope scope = ActivationScope::kPerTensor;

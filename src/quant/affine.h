@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ops/reduce.h"
 #include "tensor/tensor.h"
 
 namespace modelslim {
@@ -63,13 +64,6 @@ void Dequantize(const ConstView& q, const AffineTable& params, const View& out);
 // Dequantize(Quantize(x)) without the integers in between. `out` may be x itself when the types agree.
 void FakeQuantize(const ConstView& x, const AffineTable& params, IntFormat format, const View& out);
 
-// Minimum and maximum with NaN propagating: one NaN makes both NaN. No elements: +inf and -inf.
-struct Range {
-  float min = __builtin_huge_valf();
-  float max = -__builtin_huge_valf();
-
-  bool empty() const { return min > max; }
-};
 Range Merge(const Range& a, const Range& b);
 // Of all elements of x; single-threaded.
 Range RangeOf(const ConstView& x);
