@@ -1,0 +1,78 @@
+// The weights of a model directory: one safetensors file, or shards under an index. Nothing is copied, nothing is written.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/file.h"
+#include "io/safetensors.h"
+
+namespace modelslim {
+
+struct CheckpointTensor {
+  std::string name;
+  DType dtype;
+  Shape shape;
+  uint32_t shard;   // position in shards()
+  uint64_t offset;  // in the shard's file
+  uint64_t bytes;
+  bool indexed;     // false: a shard holds it but the index does not name it
+
+  int64_t size() const { return NumElements(shape); }
+};
+
+// Reads STEM.safetensors.index.json and its shards, or STEM.safetensors when there is no index. All headers are checked
+// when the object is made; the tensors' bytes are mapped and read when used. Reading is thread-safe. Everything that is wrong
+// is an Error(kInvalidModel) naming the file: no directory, no weights, shards missing, cut short or damaged, paths that leave the
+// directory, tensors that the index names and the shard lacks.
+class Checkpoint {
+ public:
+  explicit Checkpoint(const fs::path& directory, const std::string& stem = "model");
+  Checkpoint(Checkpoint&&) noexcept;
+  Checkpoint& operator=(Checkpoint&&) noexcept;
+  ~Checkpoint();
+
+  const fs::path& directory() const { return directory_; }
+  // By shard (file names ascending), then in the order of the bytes: the fastest order to read.
+  const std::vector<CheckpointTensor>& tensors() const { return tensors_; }
+  const std::vector<std::string>& shards() const { return shard_names_; }
+  uint64_t shard_size(uint32_t shard) const;
+  const SafetensorsMetadata& metadata(uint32_t shard) const;
+  uint64_t total_bytes() const { return total_bytes_; }  // of all tensors
+  // What is odd but harmless, in words: tensors that the index does not name, or that a second shard holds too.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+  const CheckpointTensor* Find(std::string_view name) const;  // nullptr when absent
+  const CheckpointTensor& Require(std::string_view name) const;  // Error(kInvalidModel) when absent
+  // The tensor's bytes in place; see SafetensorsFile::View. Valid while the checkpoint lives, or until DontNeed of that tensor.
+  ConstView Get(std::string_view name) const;
+  ConstView Get(const CheckpointTensor& tensor) const;
+
+  // Hints for read-ahead and eviction. Views taken before DontNeed(name) must not be used after it. Unknown names are ignored.
+  void WillNeed(std::string_view name) const;
+  void DontNeed(std::string_view name) const;
+
+  // A cheap identity: XXH3-128 over the shards' names, sizes, modification times and header bytes.
+  std::string Fingerprint() const;
+
+ private:
+  void ReadIndex(const fs::path& index);
+  void OpenShards();
+  void ListTensors();
+  void CheckIndex(const fs::path& index) const;
+
+  fs::path directory_;
+  std::unordered_map<std::string, std::string> weight_map_;  // while opening; empty for a single file
+  std::vector<std::string> shard_names_;
+  std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::vector<CheckpointTensor> tensors_;
+  std::unordered_map<std::string_view, uint32_t> index_;  // keys lie in tensors_
+  std::vector<std::string> warnings_;
+  uint64_t total_bytes_ = 0;
+};
+
+}  // namespace modelslim
