@@ -5,7 +5,8 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "io/json.h"
+#include "io/json_writer.h"
+#include "quant/pack.h"
 
 namespace modelslim {
 namespace {
@@ -65,11 +66,11 @@ void Require(bool fits, const PlannedLinear& linear, const std::string& what, in
               "exclude this layer in the recipe, or give it another type");
 }
 
-void CheckShape(const PlannedLinear& linear, const Compat& compat) {
+void CheckShape(const PlannedLinear& linear) {
   switch (linear.mode) {
     case QuantMode::kW4A8Dynamic:
       Require(linear.out % 2 == 0, linear, "an even number of output features", linear.out);
-      if (ScaleBiasForm(linear.name, compat) == ScaleBias::kSixteenChunks) {
+      if (ScaleBiasShapeOf(linear.name) == ScaleBiasShape::kSixteenths) {
         Require(linear.in % kMaxTensorParallel == 0, linear, "input features that 16 divides", linear.in);
       }
       break;
@@ -104,16 +105,19 @@ std::string Highest(const std::array<QuantMode, N>& order, const std::vector<Qua
   return "Unknown";
 }
 
-void WriteQuarot(JsonWriter& json, const DescriptionGlobals::Quarot& quarot) {
-  const auto layers = [&json](std::string_view key, const std::vector<std::string>& names) {
-    json.Key(key).BeginObject().Key("layers").BeginArray();
-    for (const std::string& name : names) json.String(name);
-    json.EndArray().EndObject();
-  };
-  json.Key("quarot").BeginObject().Key("max_tp_size").Int(quarot.max_tp_size);
-  layers("heads_rotation", quarot.heads_layers);
-  layers("kronecker_rotation", quarot.kronecker_layers);
-  json.EndObject();
+Json Layers(const std::vector<std::string>& names) {
+  JsonArray list(names.begin(), names.end());
+  Json object{JsonObject()};
+  object["layers"] = Json(std::move(list));
+  return object;
+}
+
+Json QuarotMetadata(const DescriptionGlobals::Quarot& quarot) {
+  Json json{JsonObject()};
+  json["max_tp_size"] = Json(quarot.max_tp_size);
+  json["heads_rotation"] = Layers(quarot.heads_layers);
+  json["kronecker_rotation"] = Layers(quarot.kronecker_layers);
+  return json;
 }
 
 }  // namespace
@@ -122,19 +126,8 @@ bool DeqScaleAsI64(DType model_dtype, const Compat& compat) {
   return !compat.december_2025 && model_dtype != DType::kBF16;
 }
 
-ScaleBias ScaleBiasForm(const std::string& name, const Compat& compat) {
-  const auto has_any = [&name](std::initializer_list<std::string_view> parts) {
-    return std::any_of(parts.begin(), parts.end(), [&](std::string_view part) { return name.find(part) != std::string::npos; });
-  };
-  if (has_any({"up_proj", "gate_proj", "q_proj", "k_proj", "v_proj"})) return ScaleBias::kPerRow;
-  if (!compat.december_2025 && has_any({"w1", "w3"})) return ScaleBias::kPerRow;
-  if (has_any({"down_proj", "o_proj"})) return ScaleBias::kSixteenChunks;
-  if (!compat.december_2025 && has_any({"w2"})) return ScaleBias::kSixteenChunks;
-  return ScaleBias::kUnreduced;
-}
-
 std::vector<OutputTensor> AscendTensors(const PlannedLinear& linear, DType model_dtype, const Compat& compat) {
-  CheckShape(linear, compat);
+  CheckShape(linear);
   const int64_t out = linear.out, in = linear.in, blocks = (in + kMxBlock - 1) / kMxBlock;
   Builder build(linear, compat);
   switch (linear.mode) {
@@ -161,8 +154,8 @@ std::vector<OutputTensor> AscendTensors(const PlannedLinear& linear, DType model
     case QuantMode::kW4A8Dynamic: {
       build.Add("weight", DType::kI8, {out / 2, in});
       build.AddWeightScales();
-      const ScaleBias form = ScaleBiasForm(linear.name, compat);
-      const int64_t columns = form == ScaleBias::kPerRow ? 1 : form == ScaleBias::kSixteenChunks ? kMaxTensorParallel : in;
+      const ScaleBiasShape form = ScaleBiasShapeOf(linear.name);
+      const int64_t columns = form == ScaleBiasShape::kRow ? 1 : form == ScaleBiasShape::kSixteenths ? kMaxTensorParallel : in;
       build.Add("scale_bias", DType::kF32, {out, columns});
       build.AddBias();
       break;
@@ -202,31 +195,37 @@ std::string ModelQuantType(const std::vector<QuantMode>& modes, const Compat& co
 }
 
 std::string DescriptionJson(const OutputLayout& layout, const DescriptionGlobals& globals, const Compat& compat) {
-  JsonWriter json(4);
+  std::string text;
+  JsonWriter json(&text, 4);
   json.BeginObject();
   for (const OutputTensor& tensor : layout.tensors) {
-    if (!tensor.type.empty()) json.Key(tensor.name).String(tensor.type);
+    if (!tensor.type.empty()) json.Member(tensor.name, tensor.type);
   }
-  for (const auto& [name, value] : globals.extra_entries) json.Key(name).String(value);
-  if (globals.kv_c8) json.Key("kv_cache_type").String("C8").Key("kv_quant_type").String("C8");
-  if (!globals.fa_quant_type.empty()) json.Key("fa_quant_type").String(globals.fa_quant_type);
-  json.Key("version").String("1.0.0");
-  json.Key("model_quant_type").String(globals.model_quant_type);
-  json.Key("metadata").BeginObject();
-  if (globals.quarot) WriteQuarot(json, *globals.quarot);
-  json.EndObject();
-  json.Key("group_size").Int(globals.group_size);
+  for (const auto& [name, value] : globals.extra_entries) json.Member(name, value);
+  if (globals.kv_c8) {
+    json.Member("kv_cache_type", "C8");
+    json.Member("kv_quant_type", "C8");
+  }
+  if (!globals.fa_quant_type.empty()) json.Member("fa_quant_type", globals.fa_quant_type);
+  json.Member("version", "1.0.0");
+  json.Member("model_quant_type", globals.model_quant_type);
+  Json metadata{JsonObject()};
+  if (globals.quarot) metadata["quarot"] = QuarotMetadata(*globals.quarot);
+  json.Key("metadata");
+  json.Value(metadata);
+  json.Key("group_size");
+  json.Int(globals.group_size);
   if (!compat.december_2025) {
-    json.Key("optional").BeginObject();
+    Json optional{JsonObject()};
     if (!globals.global_rotation_file.empty()) {
-      json.Key("quarot").BeginObject().Key("rotation_map").BeginObject();
-      json.Key("global_rotation").String(globals.global_rotation_file).EndObject().EndObject();
+      optional["quarot"]["rotation_map"]["global_rotation"] = Json(globals.global_rotation_file);
     }
-    json.EndObject();
+    json.Key("optional");
+    json.Value(optional);
   }
-  if (!globals.indexer_quant_type.empty()) json.Key("indexer_quant_type").String(globals.indexer_quant_type);
+  if (!globals.indexer_quant_type.empty()) json.Member("indexer_quant_type", globals.indexer_quant_type);
   json.EndObject();
-  return json.Take();
+  return text;
 }
 
 }  // namespace modelslim

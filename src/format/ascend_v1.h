@@ -31,10 +31,6 @@ struct PlannedLinear {
 // number of rows with packed int4, ...). `model_dtype` is config.json's: it decides how deq_scale is stored.
 std::vector<OutputTensor> AscendTensors(const PlannedLinear& linear, DType model_dtype, const Compat& compat);
 
-// How W4A8's scale_bias is reduced, by the layer's name.
-enum class ScaleBias { kPerRow, kSixteenChunks, kUnreduced };
-ScaleBias ScaleBiasForm(const std::string& linear_name, const Compat& compat);
-
 // deq_scale is I64 (the f32 bits, sign-extended) unless the model computes in bf16.
 bool DeqScaleAsI64(DType model_dtype, const Compat& compat);
 

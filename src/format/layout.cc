@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "io/json.h"
+#include "io/json_writer.h"
 #include "io/safetensors.h"
 
 namespace modelslim {
@@ -64,13 +64,20 @@ OutputLayout LayOut(std::vector<OutputTensor> tensors, const ShardNames& names) 
 }
 
 std::string IndexJson(const OutputLayout& layout) {
-  JsonWriter json(2);
+  std::string text;
+  JsonWriter json(&text, 2);
   json.BeginObject();
-  json.Key("metadata").BeginObject().Key("total_size").Int(static_cast<int64_t>(layout.total_size)).EndObject();
-  json.Key("weight_map").BeginObject();
-  for (const OutputTensor& tensor : layout.tensors) json.Key(tensor.name).String(layout.shards[tensor.shard].file);
-  json.EndObject().EndObject();
-  return json.Take();
+  json.Key("metadata");
+  json.BeginObject();
+  json.Key("total_size");
+  json.Int(static_cast<int64_t>(layout.total_size));
+  json.EndObject();
+  json.Key("weight_map");
+  json.BeginObject();
+  for (const OutputTensor& tensor : layout.tensors) json.Member(tensor.name, layout.shards[tensor.shard].file);
+  json.EndObject();
+  json.EndObject();
+  return text;
 }
 
 }  // namespace modelslim

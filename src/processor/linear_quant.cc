@@ -1,0 +1,159 @@
+#include "processor/linear_quant.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "config/quant_mode.h"
+
+namespace modelslim {
+namespace {
+
+constexpr int64_t kDefaultGroup = 128;
+
+ElementFormat FormatOf(QDType dtype) {
+  switch (dtype) {
+    case QDType::kInt4: return ElementFormat::kInt4;
+    case QDType::kFp8E4M3: return ElementFormat::kFp8E4M3;
+    case QDType::kMxfp8: return ElementFormat::kMxFp8;
+    case QDType::kMxfp4: return ElementFormat::kMxFp4;
+    default: return ElementFormat::kInt8;
+  }
+}
+
+WeightMethod MethodOf(const QConfig& weight) {
+  constexpr std::pair<std::string_view, WeightMethod> kNames[] = {
+      {"minmax", WeightMethod::kMinMax}, {"ssz", WeightMethod::kSsz},
+      {"mse_round", WeightMethod::kMseRound}, {"ceil_x", WeightMethod::kCeilX},
+      {"fouroversix", WeightMethod::kFourOverSix}, {"dualscale", WeightMethod::kDualScale}};
+  for (const auto& [name, method] : kNames) {
+    if (name == weight.method) return method;
+  }
+  throw Error(ErrorCode::kUnsupported, weight.path + ".method: no weight quantizer is called '" + weight.method + "'",
+              "use minmax, ssz, gptq, mse_round, ceil_x, fouroversix or dualscale, as the data type allows");
+}
+
+GptqOptions ToGptqOptions(const QConfig& weight) {
+  GptqOptions options;
+  options.bits = weight.dtype == QDType::kInt4 ? 4 : 8;
+  options.symmetric = weight.symmetric;
+  if (weight.scope == QScope::kPerGroup) options.group_size = weight.ext.group_size.value_or(kDefaultGroup);
+  options.block_size = weight.ext.block_size;
+  options.percdamp = static_cast<float>(weight.ext.percdamp);
+  return options;
+}
+
+class LinearQuant : public Processor {
+ public:
+  LinearQuant(const ProcessorConfig& config, const LinearQuantConfig& own)
+      : Processor(config), select_(own.select), spec_(ToQuantSpec(own.qconfig, config.path)) {}
+
+  bool NeedsData() const override { return spec_.NeedsData(); }
+
+  void Plan(const Family& family, ModelPlan& plan) const override {
+    for (const BlockInfo& block : family.layout().blocks) {
+      for (const ModuleInfo& module : block.modules) {
+        if (module.kind == ModuleKind::kLinear && select_.Selects(module.name)) PlanLinear(module, plan);
+      }
+    }
+  }
+
+  void Preprocess(Block& block, RunState&) override {
+    for (LinearModule* module : block.linears()) {
+      // A layer that an earlier entry took is no plain Linear any more: the first entry wins.
+      if (module->forward() == nullptr && select_.Selects(module->name())) StartCalibration(*module, spec_);
+    }
+  }
+
+  void Postprocess(Block& block, RunState&) override {
+    std::vector<std::string> unseen;
+    for (LinearModule* module : block.linears()) {
+      if (IsUnseen(*module)) unseen.push_back(module->name());
+    }
+    if (!unseen.empty()) RefuseUnseen(unseen);
+    for (LinearModule* module : block.linears()) {
+      if (IsCalibrating(*module)) Deploy(*module);
+    }
+  }
+
+ private:
+  void PlanLinear(const ModuleInfo& module, ModelPlan& plan) const {
+    LinearDecision& decision = plan.linear(module.name);
+    if (!decision.by.empty()) {
+      decision.shadowed.push_back(path());
+      return;
+    }
+    CheckWeightSpec(spec_.weight, spec_.gptq ? 0 : module.in_features());
+    decision.mode = spec_.mode;
+    decision.by = path();
+    if (spec_.gptq) decision.group_size = spec_.gptq->group_size;
+    if (spec_.mode == QuantMode::kW4A4MXFP4DualScale) decision.group_size = spec_.weight.dual_block_size;
+  }
+
+  [[noreturn]] void RefuseUnseen(const std::vector<std::string>& names) const {
+    std::string list;
+    for (size_t i = 0; i < std::min<size_t>(names.size(), 8); ++i) list += (i != 0 ? ", " : "") + names[i];
+    if (names.size() > 8) list += fmt::format(" and {} more", names.size() - 8);
+    throw Error(ErrorCode::kSpec,
+                fmt::format("{}: no calibration token reached {} layer{} that need{} a static input range: {}", path(),
+                            names.size(), names.size() == 1 ? "" : "s", names.size() == 1 ? "s" : "", list),
+                "use more or longer calibration samples, give these layers a per_token activation, or exclude them");
+  }
+
+  Selection select_;
+  LinearQuantSpec spec_;
+};
+
+}  // namespace
+
+WeightSpec ToWeightSpec(const QConfig& weight) {
+  WeightSpec spec;
+  spec.format = FormatOf(weight.dtype);
+  spec.method = MethodOf(weight);
+  spec.scope = weight.scope == QScope::kPerBlock    ? WeightScope::kPerBlock
+               : weight.scope == QScope::kDualScale ? WeightScope::kDualScale
+                                                    : WeightScope::kPerChannel;
+  if (weight.ext.step) spec.ssz_steps = static_cast<int>(*weight.ext.step);
+  spec.dual_block_size = weight.ext.dual_block_size.value_or(0);
+  return spec;
+}
+
+ActivationSpec ToActivationSpec(const QConfig& act) {
+  ActivationSpec spec;
+  switch (act.scope) {
+    case QScope::kPerToken: spec.scope = ActivationScope::kPerToken; break;
+    case QScope::kPdMix: spec.scope = ActivationScope::kPdMix; break;
+    case QScope::kPerChannel: spec.scope = ActivationScope::kPerChannel; break;
+    case QScope::kPerBlock: spec.scope = ActivationScope::kPerBlock; break;
+    case QScope::kDualScale: spec.scope = ActivationScope::kDualScale; break;
+    default: spec.scope = ActivationScope::kPerTensor; break;
+  }
+  spec.format = FormatOf(act.dtype);
+  spec.symmetric = act.symmetric;
+  spec.method = act.method == "histogram" ? ActivationMethod::kHistogram : ActivationMethod::kMinMax;
+  spec.aggregation = act.ext.aggregation_type;
+  spec.dual_block_size = act.ext.dual_block_size.value_or(0);
+  CheckActivationSpec(spec);
+  return spec;
+}
+
+LinearQuantSpec ToQuantSpec(const LinearQConfig& qconfig, const std::string& by) {
+  LinearQuantSpec spec;
+  spec.mode = ModeOf(qconfig);
+  spec.by = by;
+  spec.weight_only = !qconfig.act || qconfig.act->dtype == QDType::kFloat;
+  if (!spec.weight_only) spec.activation = ToActivationSpec(*qconfig.act);
+  if (qconfig.weight.method == "gptq") {
+    spec.gptq = ToGptqOptions(qconfig.weight);
+  } else {
+    spec.weight = ToWeightSpec(qconfig.weight);
+  }
+  return spec;
+}
+
+std::unique_ptr<Processor> MakeLinearQuant(const ProcessorConfig& config) {
+  return std::make_unique<LinearQuant>(config, *config.As<LinearQuantConfig>());
+}
+
+}  // namespace modelslim

@@ -1,0 +1,42 @@
+// What quantization leaves in a Linear: its codes and the parameters of its input.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "model/module.h"
+#include "quant/affine.h"
+#include "quant/activation.h"
+#include "quant/weight_quantizer.h"
+#include "tensor/quant_mode.h"
+
+namespace modelslim {
+
+class LinearResult : public ModuleResult {
+ public:
+  QuantMode mode = QuantMode::kFloat;
+  std::string by;                       // the recipe entry that made it
+  ActivationSpec activation;            // how inputs are treated at run time (not of weight-only modes)
+  bool weight_only = false;
+  std::optional<AffineParams> input;    // static modes
+  WeightSpec spec;                      // how the codes come about, unless they were made some other way
+
+  // The codes; made now from the module's float weight when nothing needed them before.
+  const QuantizedWeight& Weight(LinearModule& module);
+  void SetWeight(QuantizedWeight weight) { weight_ = std::move(weight); }
+  bool has_weight() const { return weight_.has_value(); }
+  // Frees codes that can be made again.
+  void ReleaseWeight();
+  // True when Weight() would compute them from the float weight.
+  bool recomputable() const { return recomputable_; }
+  void set_recomputable(bool value) { recomputable_ = value; }
+
+ private:
+  std::optional<QuantizedWeight> weight_;
+  bool recomputable_ = true;
+};
+
+// The result of `module` when it was quantized, else null.
+LinearResult* QuantizedResult(LinearModule& module);
+
+}  // namespace modelslim

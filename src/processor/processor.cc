@@ -1,0 +1,52 @@
+#include "processor/processor.h"
+
+#include <array>
+#include <string_view>
+
+#include "base/error.h"
+#include "processor/group.h"
+#include "processor/linear_quant.h"
+#include "processor/smooth.h"
+
+namespace modelslim {
+namespace {
+
+// The visible list of what the program can run. `load` is the reference's own housekeeping and needs nothing here.
+struct Entry {
+  std::string_view type;
+  std::unique_ptr<Processor> (*make)(const ProcessorConfig&, const Family&);
+};
+
+constexpr Entry kProcessors[] = {
+    {"linear_quant", [](const ProcessorConfig& config, const Family&) { return MakeLinearQuant(config); }},
+    {"smooth_quant", [](const ProcessorConfig& config, const Family&) { return MakeSmoothQuant(config); }},
+    {"iter_smooth", [](const ProcessorConfig& config, const Family&) { return MakeIterSmooth(config); }},
+    {"group", [](const ProcessorConfig& config, const Family& family) { return MakeGroup(config, family); }},
+};
+
+const Entry* FindEntry(std::string_view type) {
+  for (const Entry& entry : kProcessors) {
+    if (entry.type == type) return &entry;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool IsProcessorImplemented(std::string_view type) { return type == "load" || FindEntry(type) != nullptr; }
+
+std::vector<std::unique_ptr<Processor>> MakeProcessors(const std::vector<ProcessorConfig>& configs, const Family& family) {
+  std::vector<std::unique_ptr<Processor>> made;
+  for (const ProcessorConfig& config : configs) {
+    if (config.type == "load") continue;
+    const Entry* entry = FindEntry(config.type);
+    if (entry == nullptr) {
+      throw Error(ErrorCode::kToDo, config.path + ": this version cannot run the processor '" + config.type + "' yet",
+                  "'modelslim processors' lists what it can run");
+    }
+    made.push_back(entry->make(config, family));
+  }
+  return made;
+}
+
+}  // namespace modelslim

@@ -1,0 +1,39 @@
+// The states of a Linear that is being quantized: calibrating (running statistics, fake quantization), then deployed.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "model/module.h"
+#include "processor/linear_result.h"
+#include "quant/gptq.h"
+
+namespace modelslim {
+
+// Everything that decides how a Linear is quantized, checked and ready to use.
+struct LinearQuantSpec {
+  QuantMode mode = QuantMode::kFloat;
+  bool weight_only = false;
+  ActivationSpec activation;
+  WeightSpec weight;
+  std::optional<GptqOptions> gptq;  // instead of `weight`
+  std::string by;                   // "spec.process[1]"
+
+  // Whether calibration needs to see data.
+  bool NeedsData() const { return gptq.has_value() || (!weight_only && !IsDataFree(activation)); }
+};
+
+// Puts `module` into the calibrating state.
+void StartCalibration(LinearModule& module, const LinearQuantSpec& spec);
+// True while it is in that state, whichever processor put it there.
+bool IsCalibrating(LinearModule& module);
+// How many samples its input statistics have seen (0 for modes without any).
+int64_t CalibrationSamples(LinearModule& module);
+// True when a static range is needed and no token ever reached the module.
+bool IsUnseen(LinearModule& module);
+
+// Ends calibration: the module gets its LinearResult and, for later processors, the deployed forward. Codes of data-free weights
+// are made only when somebody asks.
+void Deploy(LinearModule& module);
+
+}  // namespace modelslim
