@@ -1,5 +1,5 @@
-// Matrix products. All of them run on the compute pool over fixed output tiles; every output element is summed in an order
-// that depends on its own row, its own column and K only, so neither threads nor the number of rows change a bit.
+// Matrix products. All of them run on the compute pool over fixed output tiles; every output element is summed in an
+// order that depends on its own row, its own column and K only, so neither threads nor the number of rows change a bit.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +35,8 @@ class PackedWeight {
   std::unique_ptr<Impl> impl_;
 };
 
-// General product in f32: c[M,N] = alpha * op(a) * op(b) + beta * c, where op transposes when asked. a, b: f32, bf16 or f16,
-// c: f32. op(a) is [M,K], op(b) is [K,N]. With beta 0, c may hold anything.
+// General product in f32: c[M,N] = alpha * op(a) * op(b) + beta * c, where op transposes when asked. a, b: f32, bf16 or
+// f16, c: f32. op(a) is [M,K], op(b) is [K,N]. With beta 0, c may hold anything.
 struct MatMulOptions {
   bool transpose_a = false;
   bool transpose_b = false;
@@ -45,7 +45,8 @@ struct MatMulOptions {
 };
 void MatMul(const ConstView& a, const ConstView& b, const View& c, const MatMulOptions& options = {});
 
-// The kernels in the order in which they are tried, and for each why it would decline on this machine ("" when it would not).
+// The kernels in the order in which they are tried, and for each why it would decline on this machine ("" when it would
+// not).
 struct KernelChoice {
   std::string name;
   std::string declines_because;

@@ -1,0 +1,31 @@
+#include "kernels/backend.h"
+
+#include "kernels/native/blocked_gemm.h"
+#include "kernels/onednn/onednn_gemm.h"
+#include "kernels/reference/reference_gemm.h"
+
+namespace modelslim {
+namespace {
+
+std::string NativeBF16Declines(DType x_dtype, DType w_dtype) {
+  if (x_dtype != DType::kBF16 || w_dtype != DType::kBF16) return "takes bf16 inputs and weights only";
+  if (BestMicroKernel(DType::kBF16) == nullptr) return "this machine has no AVX512_BF16";
+  return "";
+}
+
+constexpr GemmBackend kBackends[] = {
+    // Faster than oneDNN 2.6 on every shape measured (docs/benchmarks.md), and independent of the number of rows.
+    {"native_bf16", NativeBF16Declines,
+     [](const ConstView& w, DType) { return PackNative(*BestMicroKernel(DType::kBF16), w); }},
+    {"onednn", OneDnnDeclines, PackOneDnn},
+    {"native_f32", [](DType, DType) { return std::string(); },
+     [](const ConstView& w, DType) { return PackNative(*BestMicroKernel(DType::kF32), w); }},
+    {"reference", [](DType, DType) { return std::string(); },
+     [](const ConstView& w, DType) { return PackReference(w); }},
+};
+
+}  // namespace
+
+std::span<const GemmBackend> GemmBackends() { return kBackends; }
+
+}  // namespace modelslim

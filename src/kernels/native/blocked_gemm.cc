@@ -1,0 +1,242 @@
+#include "kernels/native/blocked_gemm.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/parallel.h"
+#include "kernels/finish.h"
+#include "kernels/scratch.h"
+
+namespace modelslim {
+namespace {
+
+// An output tile: its rows of `a` (a quarter of a megabyte per block of k) and its sums stay in the second-level cache
+// while the panels of `b` pass through the first.
+constexpr int64_t kTileRows = 240, kTileColumns = 384;
+
+int64_t BlockDepth(DType compute) { return compute == DType::kBF16 ? kDepthBF16 : kDepthF32; }
+int64_t RoundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+// Conversion that copies equal types bit by bit and widens the others.
+template <class To, class From>
+inline To Cast(From value) {
+  if constexpr (std::is_same_v<To, From>)
+    return value;
+  else
+    return modelslim::From<To>(ToF32(value));
+}
+
+// out[i][j] = in[i * row_stride + j * k_stride] for i < rows, j < count; the rest of every row up to padded is zero.
+// Cut into small squares, so that both sides are read and written by whole cache lines whichever way `in` lies.
+template <class To, class From>
+void CopyBlock(const From* in, int64_t row_stride, int64_t k_stride, int64_t rows, int64_t count, int64_t padded,
+               To* out) {
+  constexpr int64_t kSquare = 16;
+  if (k_stride == 1) {
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < count; ++j) out[i * padded + j] = Cast<To>(in[i * row_stride + j]);
+    }
+  } else {
+    for (int64_t i0 = 0; i0 < rows; i0 += kSquare) {
+      for (int64_t j0 = 0; j0 < count; j0 += kSquare) {
+        const int64_t i1 = std::min(rows, i0 + kSquare), j1 = std::min(count, j0 + kSquare);
+        for (int64_t i = i0; i < i1; ++i) {
+          for (int64_t j = j0; j < j1; ++j) out[i * padded + j] = Cast<To>(in[i * row_stride + j * k_stride]);
+        }
+      }
+    }
+  }
+  for (int64_t i = 0; i < rows; ++i) std::fill(out + i * padded + count, out + (i + 1) * padded, To{});
+}
+
+// One panel: out[k / group][column][k % group] = in(column, k); group 2 for bf16, 1 for f32.
+template <class To, class From>
+void PackPanel(const From* in, const Operand& b, int64_t columns, int panel_columns, int64_t padded_k, To* out) {
+  constexpr int64_t kGroup = sizeof(To) == 2 ? 2 : 1, kStrip = 32;
+  if (columns < panel_columns || padded_k > b.k) std::fill(out, out + padded_k * panel_columns, To{});
+  for (int64_t k0 = 0; k0 < b.k; k0 += kStrip) {
+    const int64_t k1 = std::min(b.k, k0 + kStrip);
+    for (int64_t j = 0; j < columns; ++j) {
+      const From* row = in + j * b.row_stride;
+      for (int64_t k = k0; k < k1; ++k) {
+        out[k / kGroup * kGroup * panel_columns + j * kGroup + k % kGroup] = Cast<To>(row[k * b.k_stride]);
+      }
+    }
+  }
+}
+
+template <class F>
+void WithComputeType(DType compute, F&& f) {
+  if (compute == DType::kBF16)
+    f(BF16{});
+  else
+    f(float{});
+}
+
+// Rows [begin, begin + rows) of `a` from `k` on, in the kernel's type and row-major: in place where they lie so
+// already.
+struct Rows {
+  const void* data;
+  int64_t stride;
+};
+Rows TakeRows(const Operand& a, DType compute, int64_t begin, int64_t rows, int64_t k, int64_t depth,
+              int64_t padded_depth) {
+  const int64_t offset = begin * a.row_stride + k * a.k_stride;
+  if (a.dtype == compute && a.k_stride == 1 && depth == padded_depth) {
+    return {static_cast<const std::byte*>(a.data) + offset * DTypeSize(a.dtype), a.row_stride};
+  }
+  void* copy = ThreadScratch(ScratchUse::kRowsOfA, rows * padded_depth * DTypeSize(compute));
+  WithComputeType(compute, [&](auto to) {
+    WithModelDType(a.dtype, [&](auto from) {
+      CopyBlock(static_cast<const decltype(from)*>(a.data) + offset, a.row_stride, a.k_stride, rows, depth,
+                padded_depth, static_cast<decltype(to)*>(copy));
+    });
+  });
+  return {copy, padded_depth};
+}
+
+struct Tile {
+  int64_t row, rows, panel, panels;
+};
+
+// The sums of one tile into c, whose first element is that of the tile. Columns beyond b.rows() are not written.
+void ComputeTile(const Operand& a, const Panels& b, const Tile& tile, float alpha, bool add, float* c,
+                 int64_t c_stride) {
+  const MicroKernel& kernel = b.kernel();
+  const int64_t block = BlockDepth(kernel.compute);
+  alignas(64) float edge[16 * 64];
+  for (int64_t k = 0; k < b.k(); k += block) {
+    const int64_t depth = std::min(block, b.k() - k);
+    const int64_t padded = kernel.compute == DType::kBF16 ? RoundUp(depth, 2) : depth;
+    const Rows rows = TakeRows(a, kernel.compute, tile.row, tile.rows, k, depth, padded);
+    for (int64_t p = 0; p < tile.panels; ++p) {
+      const int64_t columns = std::min<int64_t>(kernel.cols, b.rows() - (tile.panel + p) * kernel.cols);
+      MicroKernel::Call call{.depth = padded,
+                             .rows = 0,
+                             .a = nullptr,
+                             .a_stride = rows.stride,
+                             .b = b.At(tile.panel + p, k),
+                             .c = nullptr,
+                             .c_stride = c_stride,
+                             .add = add || k > 0,
+                             .alpha = alpha};
+      for (int64_t i = 0; i < tile.rows; i += kernel.rows) {
+        call.rows = static_cast<int>(std::min<int64_t>(kernel.rows, tile.rows - i));
+        call.a = static_cast<const std::byte*>(rows.data) + i * rows.stride * DTypeSize(kernel.compute);
+        float* target = c + i * c_stride + p * kernel.cols;
+        if (columns == kernel.cols) {
+          call.c = target;
+          kernel.run(call);
+          continue;
+        }
+        MicroKernel::Call edge_call = call;
+        edge_call.c = edge, edge_call.c_stride = kernel.cols;
+        for (int r = 0; r < call.rows && call.add; ++r) {
+          std::memcpy(edge + r * kernel.cols, target + r * c_stride, static_cast<size_t>(columns) * sizeof(float));
+        }
+        kernel.run(edge_call);
+        for (int r = 0; r < call.rows; ++r) {
+          std::memcpy(target + r * c_stride, edge + r * kernel.cols, static_cast<size_t>(columns) * sizeof(float));
+        }
+      }
+    }
+  }
+}
+
+// Cuts [rows x panels] into tiles small enough to keep every thread busy; results do not depend on the cut.
+template <class Body>
+void ForTiles(int64_t rows, const Panels& b, const Body& body) {
+  if (rows == 0 || b.count() == 0) return;
+  int64_t tile_rows = kTileRows, tile_panels = std::max<int64_t>(1, kTileColumns / b.kernel().cols);
+  const auto tiles = [&] {
+    return ((rows + tile_rows - 1) / tile_rows) * ((b.count() + tile_panels - 1) / tile_panels);
+  };
+  const int64_t wanted = 4 * ComputeThreads();
+  while (tiles() < wanted && tile_panels > 1) tile_panels = (tile_panels + 1) / 2;
+  while (tiles() < wanted && tile_rows > 24) tile_rows = RoundUp(tile_rows / 2, 24);
+  const int64_t down = (rows + tile_rows - 1) / tile_rows;
+  ParallelFor(tiles(), [&](int64_t index) {
+    const int64_t row = index % down * tile_rows, panel = index / down * tile_panels;
+    body(Tile{row, std::min(tile_rows, rows - row), panel, std::min(tile_panels, b.count() - panel)});
+  });
+}
+
+class NativePackedB final : public PackedB {
+ public:
+  NativePackedB(const MicroKernel& kernel, const ConstView& w) : panels_(kernel, RowMajor(w)) {}
+  void Apply(const ConstView& x, const ConstView& bias, const View& y) const override {
+    MultiplyInto(RowMajor(x), panels_, bias, y.data, y.dtype, panels_.rows());
+  }
+  size_t bytes() const override { return panels_.bytes(); }
+
+ private:
+  Panels panels_;
+};
+
+}  // namespace
+
+Operand RowMajor(const ConstView& matrix) {
+  const int64_t rows = matrix.shape.size() == 2 ? matrix.dim(0) : matrix.rows();  // rows() knows none when cols() is 0
+  return {matrix.data, matrix.dtype, rows, matrix.cols(), matrix.cols(), 1};
+}
+
+Operand Transposed(const ConstView& matrix) {
+  return {matrix.data, matrix.dtype, matrix.cols(), RowMajor(matrix).rows, 1, matrix.cols()};
+}
+
+Panels::Panels(const MicroKernel& kernel, const Operand& b)
+    : kernel_(&kernel),
+      rows_(b.rows),
+      k_(b.k),
+      padded_k_(kernel.compute == DType::kBF16 ? RoundUp(b.k, 2) : b.k),
+      panels_((b.rows + kernel.cols - 1) / kernel.cols),
+      data_(kernel.compute, {panels_, padded_k_, kernel.cols}) {
+  ParallelFor(panels_, [&](int64_t p) {
+    WithComputeType(kernel.compute, [&](auto to) {
+      WithModelDType(b.dtype, [&](auto from) {
+        PackPanel(static_cast<const decltype(from)*>(b.data) + p * kernel.cols * b.row_stride, b,
+                  std::min<int64_t>(kernel.cols, b.rows - p * kernel.cols), kernel.cols, padded_k_,
+                  data_.as<decltype(to)>() + p * padded_k_ * kernel.cols);
+      });
+    });
+  });
+}
+
+const void* Panels::At(int64_t panel, int64_t k) const {
+  const int64_t element = (panel * padded_k_ + k) * kernel_->cols;
+  return static_cast<const std::byte*>(data_.view().data) + element * DTypeSize(data_.dtype());
+}
+
+void MultiplyInto(const Operand& a, const Panels& b, const ConstView& bias, void* y, DType y_dtype, int64_t y_stride) {
+  MODELSLIM_CHECK(a.k == b.k());
+  const int cols = b.kernel().cols;
+  ForTiles(a.rows, b, [&](const Tile& tile) {
+    const int64_t stride = tile.panels * cols;
+    const int64_t column = tile.panel * cols, columns = std::min(stride, b.rows() - column);
+    float* sums = static_cast<float*>(ThreadScratch(ScratchUse::kSums, tile.rows * stride * sizeof(float)));
+    if (b.k() == 0) std::fill(sums, sums + tile.rows * stride, 0.0f);
+    ComputeTile(a, b, tile, 1.0f, false, sums, stride);
+    FinishTile({.sums = sums,
+                .sums_stride = stride,
+                .bias = bias,
+                .column = column,
+                .rows = tile.rows,
+                .columns = columns,
+                .y = static_cast<std::byte*>(y) + (tile.row * y_stride + column) * DTypeSize(y_dtype),
+                .y_dtype = y_dtype,
+                .y_stride = y_stride});
+  });
+}
+
+void MultiplyAdd(const Operand& a, const Panels& b, float alpha, float* c, int64_t c_stride) {
+  MODELSLIM_CHECK(a.k == b.k());
+  ForTiles(a.rows, b, [&](const Tile& tile) {
+    ComputeTile(a, b, tile, alpha, true, c + tile.row * c_stride + tile.panel * b.kernel().cols, c_stride);
+  });
+}
+
+std::unique_ptr<PackedB> PackNative(const MicroKernel& kernel, const ConstView& w) {
+  return std::make_unique<NativePackedB>(kernel, w);
+}
+
+}  // namespace modelslim

@@ -1,0 +1,49 @@
+// The native matrix product: panels packed for a micro kernel, tiles of the output spread over the compute pool.
+#pragma once
+
+#include <memory>
+
+#include "kernels/backend.h"
+#include "kernels/native/micro_kernel.h"
+#include "tensor/tensor.h"
+
+namespace modelslim {
+
+// A matrix [rows, k] somewhere in memory: element (i, j) is at i * row_stride + j * k_stride, in elements.
+struct Operand {
+  const void* data;
+  DType dtype;
+  int64_t rows, k;
+  int64_t row_stride, k_stride;
+};
+Operand RowMajor(const ConstView& matrix);    // [rows, cols] as it stands
+Operand Transposed(const ConstView& matrix);  // its columns as rows
+
+// The rows of `b` in panels of kernel.cols, converted to the kernel's type and padded with zeros. Owns its memory.
+class Panels {
+ public:
+  Panels(const MicroKernel& kernel, const Operand& b);  // packs on the compute pool
+  // Panel p from element `k` on.
+  const void* At(int64_t panel, int64_t k) const;
+  int64_t rows() const { return rows_; }
+  int64_t k() const { return k_; }
+  int64_t count() const { return panels_; }
+  size_t bytes() const { return data_.bytes(); }
+  const MicroKernel& kernel() const { return *kernel_; }
+
+ private:
+  const MicroKernel* kernel_;
+  int64_t rows_, k_, padded_k_, panels_;
+  Tensor data_;
+};
+
+// y[M, b.rows()] = a[M,K] * b^T + bias, rounded once; y's columns are y_stride elements apart from row to row.
+void MultiplyInto(const Operand& a, const Panels& b, const ConstView& bias, void* y, DType y_dtype, int64_t y_stride);
+
+// c[M, b.rows()] += alpha * a * b^T, f32; c rows c_stride elements apart.
+void MultiplyAdd(const Operand& a, const Panels& b, float alpha, float* c, int64_t c_stride);
+
+// A weight packed for `kernel`.
+std::unique_ptr<PackedB> PackNative(const MicroKernel& kernel, const ConstView& w);
+
+}  // namespace modelslim
