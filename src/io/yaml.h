@@ -1,5 +1,6 @@
-// YAML 1.1 as recipes use it, with the place of every key and value. Scalars resolve exactly as PyYAML's safe_load resolves
-// them. Nothing of a document is trusted: size, nesting, alias expansion, encoding and tags are checked while it is read.
+// YAML 1.1 as recipes use it, with the place of every key and value. Scalars resolve exactly as PyYAML's safe_load
+// resolves them. Nothing of a document is trusted: size, nesting, alias expansion, encoding and tags are checked while
+// it is read.
 #pragma once
 
 #include <cstdint>
@@ -35,12 +36,12 @@ struct YamlNode {
   bool boolean = false;     // kBool
   bool integer_ok = false;  // kInt: the value fits int64
   SourcePos pos;
-  int64_t integer = 0;            // kInt
-  double number = 0;              // kInt and kFloat
-  std::string text;               // scalars: as written, escapes resolved; "" for an empty null
-  std::vector<YamlNodePtr> items;   // kSequence
-  std::vector<YamlEntry> entries;   // kMapping: merges applied, keys unique, in PyYAML's order
-  uint64_t expanded_nodes = 1;      // nodes below and including this one, aliases counted as often as they are used
+  int64_t integer = 0;             // kInt
+  double number = 0;               // kInt and kFloat
+  std::string text;                // scalars: as written, escapes resolved; "" for an empty null
+  std::vector<YamlNodePtr> items;  // kSequence
+  std::vector<YamlEntry> entries;  // kMapping: merges applied, keys unique, in PyYAML's order
+  uint64_t expanded_nodes = 1;     // nodes below and including this one, aliases counted as often as they are used
 
   const YamlEntry* Find(std::string_view key) const;
 };
@@ -64,9 +65,9 @@ struct YamlLimits {
 };
 
 struct YamlDocument {
-  YamlNodePtr root;                    // null when there are problems
-  std::vector<YamlWarning> warnings;   // duplicate keys (the last one wins)
-  std::vector<YamlProblem> problems;   // usually one: reading stops at it; every unquoted "*..." pattern is reported
+  YamlNodePtr root;                   // null when there are problems
+  std::vector<YamlWarning> warnings;  // duplicate keys (the last one wins)
+  std::vector<YamlProblem> problems;  // usually one: reading stops at it; every unquoted "*..." pattern is reported
 };
 
 // Reads one document. Never throws for what `text` may hold; an empty text is a null root.

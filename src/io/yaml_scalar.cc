@@ -2,7 +2,7 @@
 
 #include <array>
 #include <charconv>
-#include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <string>
 
@@ -83,7 +83,8 @@ bool SplitBase60(std::string_view text, std::vector<std::string_view>& parts) {
 
 bool TryBase60Integer(YamlNode& node, bool negative, std::string_view text) {
   std::vector<std::string_view> parts;
-  if (text[0] < '1' || text[0] > '9' || text.find('.') != std::string_view::npos || !SplitBase60(text, parts)) return false;
+  if (text[0] < '1' || text[0] > '9' || text.find('.') != std::string_view::npos || !SplitBase60(text, parts))
+    return false;
   if (!AllOf(parts[0], IsDigitOrUnderscore)) return false;
   __int128 value = 0;
   double number = 0;
@@ -94,7 +95,7 @@ bool TryBase60Integer(YamlNode& node, bool negative, std::string_view text) {
     fits = fits && std::from_chars(digits.data(), digits.data() + digits.size(), digit).ec == std::errc();
     fits = fits && value < (__int128{1} << 100);
     if (fits) value = value * 60 + digit;
-    number = number * 60 + std::stod("0" + digits);
+    number = number * 60 + std::strtod(digits.c_str(), nullptr);
   }
   node.kind = YamlKind::kInt;
   node.integer_ok = fits && value <= std::numeric_limits<int64_t>::max();

@@ -7,8 +7,8 @@
 
 namespace modelslim {
 
-// Sets kind and value of `node` from its plain text: booleans (yes/no/on/off too), null forms, integers (octal 010, 0x, 0b,
-// base 60, underscores), floats (a dot is needed, and a signed exponent), else a string. Dates stay strings.
+// Sets kind and value of `node` from its plain text: booleans (yes/no/on/off too), null forms, integers (octal 010, 0x,
+// 0b, base 60, underscores), floats (a dot is needed, and a signed exponent), else a string. Dates stay strings.
 void ResolvePlainScalar(YamlNode& node);
 
 // For explicit tags: "int", "float", "bool", "null", "str". False when the text does not have that form.

@@ -64,13 +64,20 @@ std::optional<YamlProblem> FindBadText(std::string_view text) {
 
 std::string_view YamlKindName(YamlKind kind) {
   switch (kind) {
-    case YamlKind::kNull: return "null";
-    case YamlKind::kBool: return "a boolean";
-    case YamlKind::kInt: return "an integer";
-    case YamlKind::kFloat: return "a number";
-    case YamlKind::kString: return "a string";
-    case YamlKind::kSequence: return "a list";
-    case YamlKind::kMapping: return "a mapping";
+    case YamlKind::kNull:
+      return "null";
+    case YamlKind::kBool:
+      return "a boolean";
+    case YamlKind::kInt:
+      return "an integer";
+    case YamlKind::kFloat:
+      return "a number";
+    case YamlKind::kString:
+      return "a string";
+    case YamlKind::kSequence:
+      return "a list";
+    case YamlKind::kMapping:
+      return "a mapping";
   }
   return "?";
 }
@@ -92,10 +99,14 @@ std::string DoubleQuoted(std::string_view text) {
   std::string out = "\"";
   for (char c : text) {
     if (c == '"' || c == '\\') out += '\\';
-    if (c == '\n') out += "\\n";
-    else if (c == '\t') out += "\\t";
-    else if (c == '\r') out += "\\r";
-    else out += c;
+    if (c == '\n')
+      out += "\\n";
+    else if (c == '\t')
+      out += "\\t";
+    else if (c == '\r')
+      out += "\\r";
+    else
+      out += c;
   }
   return out + '"';
 }
