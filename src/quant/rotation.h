@@ -15,13 +15,15 @@ enum class RotationMode {
   kBlockHadamardShifted,  // M P M with M block-diagonal and P a circular shift by half a block
 };
 
+struct RotationBlock;
+
 struct RotationOptions {
   RotationMode mode = RotationMode::kHadamard;
   int64_t block_size = -1;  // -1: the whole size (kHadamard), 32 (kBlockHadamardShifted)
   uint32_t seed = 1234;     // of the signs, drawn anew for every matrix; all blocks share them
   // kBlockHadamardShifted only. 1: M P M. 2: M P M P' M'. 3: M P M P' M' P M P' M' (' = transposed).
   int rot_step = 1;
-  std::vector<int64_t> identity_blocks;  // blocks of M that are the identity
+  std::vector<int64_t> identity_blocks = {};  // blocks of M that are the identity
 };
 
 // An immutable square matrix R of size n with R R' = I. Row vectors are rotated as x R. Copies share their data.
@@ -54,6 +56,9 @@ class Rotation {
   void ApplyRows(float* rows, int64_t count, int64_t stride, std::vector<float>* scratch) const;
   // In place on a panel [size(), width], row-major: X := R' X. Serial.
   void ApplyColumns(float* panel, int64_t width, std::vector<float>* scratch) const;
+
+  // The block of FromMatrix() when that is all there is, else null: then a matrix product is faster.
+  const RotationBlock* OnlyDense() const;
 
   struct Impl;
 
