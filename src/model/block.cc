@@ -15,8 +15,8 @@ std::string FullName(const std::string& block, std::string_view suffix) {
   return block.empty() ? std::string(suffix) : block + "." + std::string(suffix);
 }
 
-// What several Linears made of one input, so that each form is computed once: views by the object that made them. The lists
-// are as long as the number of Linears, so they are searched from the front.
+// What several Linears made of one input, so that each form is computed once: views by the object that made them. The
+// lists are as long as the number of Linears, so they are searched from the front.
 class SharedInput {
  public:
   explicit SharedInput(const ConstView& x) : x_(x) {}

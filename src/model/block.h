@@ -67,9 +67,9 @@ struct ForwardContext {
   Block* rest = nullptr;
 };
 
-// y of several Linears that read the same tensor, x [rows, in]. For each module its input transform comes first (once for
-// modules that share it), then its observers, then its activation stage (once for modules that share one; untouched stages that
-// would compute the same become one), then the product.
+// y of several Linears that read the same tensor, x [rows, in]. For each module its input transform comes first (once
+// for modules that share it), then its observers, then its activation stage (once for modules that share one; untouched
+// stages that would compute the same become one), then the product.
 std::vector<Tensor> ForwardLinears(std::span<LinearModule* const> modules, const ConstView& x, const RowGroups& groups,
                                    bool keep_packed);
 Tensor ForwardLinear(LinearModule& module, const ConstView& x, const RowGroups& groups, bool keep_packed);

@@ -1,7 +1,9 @@
-// A model architecture: its module table, block forward, smoothing groups and rotation maps. One file per family, mostly data.
+// A model architecture: its module table, block forward, smoothing groups and rotation maps. One file per family,
+// mostly data.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +16,7 @@
 namespace modelslim {
 
 class Checkpoint;
+struct FamilyEntry;
 
 class Family {
  public:
@@ -44,7 +47,8 @@ class Family {
 
   // What an untouched norm looks like on disk when the model calibrates with another form (Qwen3-Next: w' - 1).
   virtual void BeforeSave(Block&) const {}
-  // Keys to add to the copied config.json when W4A8 linears exist and so on: name -> JSON text. `modes` are description strings.
+  // Keys to add to the copied config.json when W4A8 linears exist and so on: name -> JSON text. `modes` are description
+  // strings.
   virtual std::vector<std::pair<std::string, std::string>> ConfigEdits(const std::vector<std::string_view>& modes,
                                                                        bool fa_quantized) const;
 
@@ -52,14 +56,21 @@ class Family {
   virtual NormKind NormKindOf(const ModuleInfo&) const { return NormKind::kPlain; }
   virtual double NormEps(const ModuleInfo&) const { return 1e-6; }
   ModelLayout layout_;
+
+ private:
+  friend std::unique_ptr<Family> MakeFamily(const FamilyEntry& entry, const Json& config, const Checkpoint& checkpoint);
+  const BlockInfo& RestInfo() const;
+
+  mutable std::once_flag rest_once_;
+  mutable BlockInfo rest_;  // layout_.rest as the modules of one block; made at the first MakeBlock(-1)
 };
 
 // A row of the list of families.
 struct FamilyEntry {
-  std::string_view adapter;                        // "qwen2_5"
-  std::string_view pedigree;                       // folder of the practices
-  std::vector<std::string_view> model_types;       // names that --model_type accepts, besides the adapter's own
-  std::vector<std::string_view> config_types;      // config.json "model_type" values that this family computes
+  std::string_view adapter;                    // "qwen2_5"
+  std::string_view pedigree;                   // folder of the practices
+  std::vector<std::string_view> model_types;   // names that --model_type accepts, besides the adapter's own
+  std::vector<std::string_view> config_types;  // config.json "model_type" values that this family computes
   std::unique_ptr<Family> (*make)(const Json& config, const Checkpoint& checkpoint);
 };
 const std::vector<FamilyEntry>& Families();
@@ -68,15 +79,16 @@ const std::vector<FamilyEntry>& Families();
 const FamilyEntry& FindFamily(std::string_view model_type, bool* known = nullptr);
 
 // Builds the family for a checkpoint: the adapter chosen by --model_type, the forward by config.json. Throws
-// Error(kUnsupported) when config.json describes an architecture that no family computes, or asks for something that this
-// one does not (a sliding window in use, an unknown activation or rope type), Error(kInvalidModel) when it lacks a field.
+// Error(kUnsupported) when config.json describes an architecture that no family computes, or asks for something that
+// this one does not (a sliding window in use, an unknown activation or rope type), Error(kInvalidModel) when it lacks a
+// field.
 std::unique_ptr<Family> MakeFamily(const FamilyEntry& entry, const Json& config, const Checkpoint& checkpoint);
 
 // Reads through a checkpoint. Both must outlive it.
 std::unique_ptr<WeightSource> MakeWeightSource(const Checkpoint& checkpoint);
 
-// Compares the layout with what the checkpoint has: missing tensors and wrong shapes are one Error listing them; returns the
-// names that no module loads.
+// Compares the layout with what the checkpoint has: missing tensors and wrong shapes are one Error listing them;
+// returns the names that no module loads.
 std::vector<std::string> CheckAgainstCheckpoint(const ModelLayout& layout, const Checkpoint& checkpoint);
 
 }  // namespace modelslim

@@ -23,9 +23,9 @@ std::string_view ModuleKindName(ModuleKind kind);
 struct ParamInfo {
   std::string name;  // full name, in the checkpoint and in the output
   Shape shape;
-  DType dtype;       // after loading; differs from the file where the model casts or dequantizes
-  // Other tensors of the checkpoint that this one is made of (a block-fp8 scale, a slice of a fused tensor): only for those that
-  // call for them. Empty: the tensor `name` itself.
+  DType dtype;  // after loading; differs from the file where the model casts or dequantizes
+  // Other tensors of the checkpoint that this one is made of (a block-fp8 scale, a slice of a fused tensor): only for
+  // those that call for them. Empty: the tensor `name` itself.
   std::string scale_name;  // block-fp8: [ceil(out/128), ceil(in/128)] f32 multipliers
   std::string alias_of;    // tied: the bytes of this other parameter
 };
@@ -42,7 +42,7 @@ struct ModuleInfo {
 
 // The unit the runner schedules. Modules in pre-order of the module tree, which is the order in which they are written.
 struct BlockInfo {
-  std::string name;   // "model.layers.3"
+  std::string name;  // "model.layers.3"
   int index = 0;
   std::vector<ModuleInfo> modules;
   std::vector<std::string> attention;  // names of the attention modules inside ("model.layers.3.self_attn")
@@ -52,8 +52,8 @@ struct ModelLayout {
   std::vector<BlockInfo> blocks;
   std::vector<ModuleInfo> rest;  // embeddings, final norm, lm_head: outside of every block, never visited by processors
   DType dtype = DType::kBF16;    // of activations and, mostly, of parameters
-  // Tensors of the checkpoint that the model knowingly does not load ("model.layers.*.rotary_emb.inv_freq"), as prefixes or
-  // suffixes; anything else unknown is reported.
+  // Tensors of the checkpoint that the model knowingly does not load ("model.layers.*.rotary_emb.inv_freq"), as
+  // prefixes or suffixes; anything else unknown is reported.
   std::vector<std::string> ignored_prefixes, ignored_suffixes;
 };
 
@@ -75,8 +75,8 @@ struct Subgraph {
 
 // Where kv_smooth folds its scale.
 struct KvSmoothUnit {
-  std::string attention;        // "model.layers.3.self_attn"
-  std::string query, key;       // projections, or norms when `into_norm`
+  std::string attention;   // "model.layers.3.self_attn"
+  std::string query, key;  // projections, or norms when `into_norm`
   bool into_norm = false;
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
 };
@@ -86,8 +86,8 @@ struct RotationSpec {
   int64_t size = 0;
   bool shifted = false;  // block_hadamard_shifted instead of hadamard
 };
-// A side of a linear (or an embedding, right only) that is multiplied by a block-diagonal list of matrices repeated along the
-// dimension. A part is a matrix number, or -1 for an identity of `identity_size`.
+// A side of a linear (or an embedding, right only) that is multiplied by a block-diagonal list of matrices repeated
+// along the dimension. A part is a matrix number, or -1 for an identity of `identity_size`.
 struct RotationStep {
   std::string target;
   bool left = false;  // R^T W (outputs), else W R (inputs)

@@ -1,5 +1,5 @@
-// The live modules of a block. What a Linear does (float, observing, fake-quantized, deployed, rotated input) is its state, set
-// by processors; a family's forward only says which module reads what.
+// The live modules of a block. What a Linear does (float, observing, fake-quantized, deployed, rotated input) is its
+// state, set by processors; a family's forward only says which module reads what.
 #pragma once
 
 #include <memory>
@@ -16,8 +16,9 @@ namespace modelslim {
 
 class LinearModule;
 
-// Rows of a packed batch: sample s owns rows [offsets[s], offsets[s+1]); `first_sample` is the number of its first sample in the
-// whole calibration set. Inside an expert the rows are those of the tokens that chose it, and a sample may have none.
+// Rows of a packed batch: sample s owns rows [offsets[s], offsets[s+1]); `first_sample` is the number of its first
+// sample in the whole calibration set. Inside an expert the rows are those of the tokens that chose it, and a sample
+// may have none.
 struct RowGroups {
   std::span<const int64_t> offsets;
   int64_t first_sample = 0;
@@ -33,16 +34,16 @@ class InputObserver {
   virtual void Observe(const ConstView& x, const RowGroups& groups) = 0;
 };
 
-// Changes what enters a Linear (an online rotation), before observers and quantizers see it: returns the new input in x's
-// dtype.
+// Changes what enters a Linear (an online rotation), before observers and quantizers see it: returns the new input in
+// x's dtype.
 class InputTransform {
  public:
   virtual ~InputTransform() = default;
   virtual Tensor Apply(const ConstView& x) const = 0;
 };
 
-// Prepares the input of quantized Linears: running statistics plus fake quantization. Linears that read the same tensor and
-// would compute the same share one (their statistics cannot differ).
+// Prepares the input of quantized Linears: running statistics plus fake quantization. Linears that read the same tensor
+// and would compute the same share one (their statistics cannot differ).
 class ActivationStage {
  public:
   virtual ~ActivationStage() = default;
@@ -124,15 +125,15 @@ class NormModule {
   // Qwen3-Next calibrates with the ordinary form of its input norms.
   void set_kind(NormKind kind) { kind_ = kind; }
   double eps() const { return eps_; }
-  // What the smoothing processors put in the place of a norm: n = x * r in f32, rounded to the weight's type, y = weight * n
-  // rounded likewise. With a bias (f32 zeros where there was none) y + bias follows in Promote(weight, bias), so f32 as a rule;
-  // without one, y is widened to f32. The norm keeps its eps and becomes kPlain.
+  // What the smoothing processors put in the place of a norm: n = x * r in f32, rounded to the weight's type, y =
+  // weight * n rounded likewise. With a bias (f32 zeros where there was none) y + bias follows in Promote(weight,
+  // bias), so f32 as a rule; without one, y is widened to f32. The norm keeps its eps and becomes kPlain.
   void Replace(bool with_bias);
   bool replaced() const { return replaced_; }
 
-  // x [..., C] where C is a multiple of the norm's size: every run of that many columns is normalized by itself (the q and k
-  // norms of Qwen3 see all heads of a token side by side). Result: Promote(x, weight), or x's type for the kinds that compute
-  // in f32, or as described at Replace().
+  // x [..., C] where C is a multiple of the norm's size: every run of that many columns is normalized by itself (the q
+  // and k norms of Qwen3 see all heads of a token side by side). Result: Promote(x, weight), or x's type for the kinds
+  // that compute in f32, or as described at Replace().
   Tensor Forward(const ConstView& x);
 
  private:

@@ -25,8 +25,8 @@ class WeightSource {
   virtual void DontNeed(const ParamInfo& param) const = 0;
 };
 
-// Starts as what the file holds and occupies memory only from the first Get() of converted values or the first Mutable().
-// Not thread-safe.
+// Starts as what the file holds and occupies memory only from the first Get() of converted values or the first
+// Mutable(). Not thread-safe.
 class Parameter {
  public:
   Parameter(const ParamInfo& info, const WeightSource& source) : info_(&info), source_(&source) {}

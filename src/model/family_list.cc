@@ -1,0 +1,146 @@
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "io/checkpoint.h"
+#include "io/json_ref.h"
+#include "model/checkpoint_facts.h"
+#include "model/dense.h"
+#include "model/family.h"
+#include "model/qwen3_moe.h"
+
+namespace modelslim {
+namespace {
+
+using Made = std::unique_ptr<Family>;
+
+// An architecture: the model_type values of config.json and who computes them, under any adapter's name.
+struct Architecture {
+  std::vector<std::string_view> config_types;
+  Made (*make)(std::string_view adapter, const Json& config, const Checkpoint& checkpoint);
+};
+
+const std::vector<Architecture>& Architectures() {
+  static const std::vector<Architecture> list = {
+      {{"llama", "mistral", "qwen2", "qwen3"}, MakeDense},
+      {{"qwen3_moe"}, MakeQwen3Moe},
+  };
+  return list;
+}
+
+std::string ConfigType(const Json& config) { return JsonRef(config, "config.json")["model_type"].StringOr(""); }
+
+bool Contains(const std::vector<std::string_view>& list, std::string_view name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+// The tensors of a first layer that is exactly Llama's or Qwen's, and no other layer kind.
+bool LooksDense(const Checkpoint& checkpoint) {
+  constexpr std::string_view kLayer = "model.layers.0.";
+  static const std::vector<std::string_view> kRequired = {
+      "self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight",
+      "self_attn.o_proj.weight", "mlp.gate_proj.weight",    "mlp.up_proj.weight",
+      "mlp.down_proj.weight",    "input_layernorm.weight",  "post_attention_layernorm.weight"};
+  static const std::vector<std::string_view> kOptional = {
+      "self_attn.q_proj.bias",   "self_attn.k_proj.bias",  "self_attn.v_proj.bias", "self_attn.o_proj.bias",
+      "mlp.gate_proj.bias",      "mlp.up_proj.bias",       "mlp.down_proj.bias",    "self_attn.rotary_emb.inv_freq",
+      "self_attn.q_norm.weight", "self_attn.k_norm.weight"};
+  size_t found = 0;
+  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
+    if (!tensor.name.starts_with(kLayer)) continue;
+    const std::string_view rest = std::string_view(tensor.name).substr(kLayer.size());
+    if (Contains(kRequired, rest)) {
+      ++found;
+    } else if (!Contains(kOptional, rest) && !rest.ends_with("_scale_inv")) {
+      return false;
+    }
+  }
+  return found == kRequired.size();
+}
+
+template <const auto& kAdapter>
+Made MakeAny(const Json& config, const Checkpoint& checkpoint) {
+  const std::string type = ConfigType(config);
+  for (const Architecture& architecture : Architectures()) {
+    if (Contains(architecture.config_types, type)) return architecture.make(kAdapter, config, checkpoint);
+  }
+  LogWarning("config.json: model_type \"" + type +
+             "\" is not known; its tensors are those of Llama, so it is computed as Llama");
+  return MakeDense(kAdapter, config, checkpoint);
+}
+
+constexpr char kDefault[] = "default", kQwen2[] = "qwen2", kQwen25[] = "qwen2_5", kQwq[] = "qwq", kQwen3[] = "qwen3",
+               kQwen3Moe[] = "qwen3_moe", kQwen3Next[] = "qwen3_next", kDeepseekV3[] = "deepseek_v3",
+               kDeepseekV32[] = "deepseek_v3_2";
+
+std::vector<std::string_view> AllConfigTypes() {
+  std::vector<std::string_view> all;
+  for (const Architecture& architecture : Architectures()) {
+    all.insert(all.end(), architecture.config_types.begin(), architecture.config_types.end());
+  }
+  return all;
+}
+
+std::string Listed(const std::vector<std::string_view>& names) {
+  std::string text;
+  for (const std::string_view name : names) text += (text.empty() ? "" : ", ") + std::string(name);
+  return text;
+}
+
+}  // namespace
+
+const std::vector<FamilyEntry>& Families() {
+  static const std::vector<std::string_view> kDense = {"llama", "mistral", "qwen2", "qwen3"};
+  static const std::vector<FamilyEntry> list = {
+      {kDefault, "", {"default"}, AllConfigTypes(), MakeAny<kDefault>},
+      {kQwen2, "qwen2", {"Qwen2-7B", "Qwen2-7B-Instruct", "Qwen2-72B"}, kDense, MakeAny<kQwen2>},
+      {kQwen25,
+       "qwen2_5",
+       {"Qwen2.5-7B-Instruct", "Qwen2.5-32B-Instruct", "Qwen2.5-72B-Instruct", "Qwen2.5-Coder-7B-Instruct",
+        "DeepSeek-R1-Distill-Qwen-1.5B", "DeepSeek-R1-Distill-Qwen-7B"},
+       kDense,
+       MakeAny<kQwen25>},
+      {kQwq, "qwq", {"Qwen-QwQ-32B", "QwQ-32B"}, kDense, MakeAny<kQwq>},
+      {kQwen3, "qwen3", {"Qwen3-8B", "Qwen3-14B", "Qwen3-32B"}, kDense, MakeAny<kQwen3>},
+      {kQwen3Moe, "qwen3_moe", {"Qwen3-30B", "Qwen3-235B", "Qwen3-Coder-480B-A35B"}, {"qwen3_moe"}, MakeAny<kQwen3Moe>},
+      {kQwen3Next, "qwen3_next", {"Qwen3-Next-80B-A3B-Instruct"}, {"qwen3_next"}, MakeAny<kQwen3Next>},
+      {kDeepseekV3,
+       "deepseek_v3",
+       {"DeepSeek-V3", "DeepSeek-V3-0324", "DeepSeek-R1", "DeepSeek-R1-0528", "DeepSeek-V3.1",
+        "DeepSeek-V3.1-Terminus"},
+       {"deepseek_v3"},
+       MakeAny<kDeepseekV3>},
+      {kDeepseekV32,
+       "deepseek_v3_2",
+       {"DeepSeek-V3.2-Exp", "DeepSeek-V3.2"},
+       {"deepseek_v32", "deepseek_v3_2"},
+       MakeAny<kDeepseekV32>},
+  };
+  return list;
+}
+
+const FamilyEntry& FindFamily(std::string_view model_type, bool* known) {
+  const std::vector<FamilyEntry>& list = Families();
+  const auto found = std::find_if(list.begin(), list.end(), [&](const FamilyEntry& entry) {
+    return entry.adapter == model_type || Contains(entry.model_types, model_type);
+  });
+  if (known != nullptr) *known = found != list.end();
+  return found != list.end() ? *found : list.front();
+}
+
+Made MakeFamily(const FamilyEntry& entry, const Json& config, const Checkpoint& checkpoint) {
+  const std::string type = ConfigType(config);
+  const bool dense_by_tensors =
+      entry.adapter == kDefault && !Contains(entry.config_types, type) && LooksDense(checkpoint);
+  if (!Contains(entry.config_types, type) && !dense_by_tensors) {
+    throw Error(ErrorCode::kUnsupported,
+                "config.json: model_type: expected " + Listed(entry.config_types) + " for the adapter \"" +
+                    std::string(entry.adapter) + "\", found \"" + type + "\"",
+                "choose --model_type to match the checkpoint, or --model_type default");
+  }
+  Made family = entry.make(config, checkpoint);
+  AttachBlockScales(checkpoint, &family->layout_);
+  return family;
+}
+
+}  // namespace modelslim

@@ -1,0 +1,104 @@
+#include "model/moe.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/parallel.h"
+#include "ops/elementwise.h"
+#include "ops/embedding.h"
+
+namespace modelslim {
+namespace {
+
+constexpr int64_t kRowGrain = 64;
+
+// The rows of every expert in ascending order, one expert after another.
+struct Dispatch {
+  std::vector<int64_t> begin;  // [experts + 1]
+  std::vector<int64_t> rows;
+  std::vector<float> weights;
+};
+
+Dispatch Sort(const Routing& routing, int64_t experts) {
+  Dispatch dispatch;
+  dispatch.begin.assign(static_cast<size_t>(experts) + 1, 0);
+  for (const int32_t expert : routing.experts) ++dispatch.begin[expert + 1];
+  for (int64_t e = 0; e < experts; ++e) dispatch.begin[e + 1] += dispatch.begin[e];
+  dispatch.rows.resize(routing.experts.size());
+  dispatch.weights.resize(routing.experts.size());
+  std::vector<int64_t> next(dispatch.begin.begin(), dispatch.begin.end() - 1);
+  for (size_t i = 0; i < routing.experts.size(); ++i) {
+    const int64_t place = next[routing.experts[i]]++;
+    dispatch.rows[place] = static_cast<int64_t>(i) / routing.top_k;
+    dispatch.weights[place] = routing.weights[i];
+  }
+  return dispatch;
+}
+
+// Offsets of the samples within an ascending list of rows.
+std::vector<int64_t> SampleOffsets(std::span<const int64_t> rows, const RowGroups& groups) {
+  std::vector<int64_t> offsets(groups.offsets.size());
+  for (size_t s = 0; s < offsets.size(); ++s) {
+    offsets[s] = std::lower_bound(rows.begin(), rows.end(), groups.offsets[s]) - rows.begin();
+  }
+  return offsets;
+}
+
+}  // namespace
+
+void TopK(const float* scores, int64_t count, int64_t k, int32_t* out) {
+  const auto better = [&](int32_t a, int32_t b) {
+    const bool a_nan = std::isnan(scores[a]), b_nan = std::isnan(scores[b]);
+    if (a_nan != b_nan) return a_nan;
+    if (!a_nan && scores[a] != scores[b]) return scores[a] > scores[b];
+    return a < b;
+  };
+  std::vector<int32_t> order(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) order[i] = static_cast<int32_t>(i);
+  std::partial_sort(order.begin(), order.begin() + k, order.end(), better);
+  std::copy_n(order.begin(), k, out);
+}
+
+Routing SoftmaxRouting(const ConstView& logits, int64_t top_k, bool renormalize, DType dtype) {
+  const int64_t rows = logits.rows(), experts = logits.cols();
+  Tensor probabilities(DType::kF32, {rows, experts});
+  SoftmaxRows(logits, probabilities.view());
+  Routing routing;
+  routing.top_k = top_k;
+  routing.experts.resize(static_cast<size_t>(rows * top_k));
+  routing.weights.resize(static_cast<size_t>(rows * top_k));
+  const float* const values = std::as_const(probabilities).as<float>();
+  ParallelRanges(rows, kRowGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      int32_t* const chosen = routing.experts.data() + t * top_k;
+      float* const weights = routing.weights.data() + t * top_k;
+      TopK(values + t * experts, experts, top_k, chosen);
+      float sum = 0;
+      for (int64_t i = 0; i < top_k; ++i) sum += weights[i] = values[t * experts + chosen[i]];
+      for (int64_t i = 0; i < top_k; ++i) weights[i] = RoundTo(dtype, renormalize ? weights[i] / sum : weights[i]);
+    }
+  });
+  return routing;
+}
+
+void ForwardExperts(const Routing& routing, int64_t experts, const ConstView& x, const RowGroups& groups,
+                    const ExpertForward& run, const View& y) {
+  const Dispatch dispatch = Sort(routing, experts);
+  for (int64_t e = 0; e < experts; ++e) {
+    const int64_t begin = dispatch.begin[e], count = dispatch.begin[e + 1] - begin;
+    if (count == 0) continue;
+    const std::span<const int64_t> rows(dispatch.rows.data() + begin, static_cast<size_t>(count));
+    Tensor gathered(x.dtype, {count, x.cols()});
+    GatherRows(x, rows, gathered.view());
+    const std::vector<int64_t> offsets = SampleOffsets(rows, groups);
+    const Tensor result = run(e, std::as_const(gathered).view(), {offsets, groups.first_sample});
+    ScatterAddRows(result.view(), rows, {dispatch.weights.data() + begin, DType::kF32, {count}}, y);
+  }
+}
+
+void ReleaseGatedMlp(Block& block, const std::string& prefix) {
+  for (const char* const name : {".gate_proj", ".up_proj", ".down_proj"}) block.linear(prefix + name).Release();
+}
+
+}  // namespace modelslim

@@ -1,0 +1,37 @@
+// Mixture-of-experts dispatch: which rows go to which expert, and bringing them back.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "model/block.h"
+
+namespace modelslim {
+
+// top_k experts of every row, best first, with their weights.
+struct Routing {
+  int64_t top_k = 0;
+  std::vector<int32_t> experts;  // [rows * top_k]
+  std::vector<float> weights;    // [rows * top_k]
+};
+
+// The k largest of `scores` [count], best first; of equal ones the lower index. NaN counts as the largest.
+void TopK(const float* scores, int64_t count, int64_t k, int32_t* out);
+
+// Softmax over the experts in f32, the k largest, divided by their sum when `renormalize`; each weight is then rounded
+// to `dtype`. logits [rows, experts].
+Routing SoftmaxRouting(const ConstView& logits, int64_t top_k, bool renormalize, DType dtype);
+
+// Runs every expert that was chosen at least once, in ascending order, on its rows (in token order, grouped by sample):
+// y[row] += weight * run(expert, rows of x, their groups), rounded as ScatterAddRows() does. y [rows, width] holds what
+// to add to. Experts without rows are not called.
+using ExpertForward = std::function<Tensor(int64_t expert, const ConstView& x, const RowGroups& groups)>;
+void ForwardExperts(const Routing& routing, int64_t experts, const ConstView& x, const RowGroups& groups,
+                    const ExpertForward& run, const View& y);
+
+// Drops what an expert's three linears prepared; `prefix` is "mlp.experts.4".
+void ReleaseGatedMlp(Block& block, const std::string& prefix);
+
+}  // namespace modelslim
