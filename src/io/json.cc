@@ -180,6 +180,13 @@ std::string_view JsonKindText(Json::Kind kind) {
   return "an unknown kind";
 }
 
+JsonObject::JsonObject() = default;
+JsonObject::JsonObject(const JsonObject&) = default;
+JsonObject::JsonObject(JsonObject&&) noexcept = default;
+JsonObject& JsonObject::operator=(const JsonObject&) = default;
+JsonObject& JsonObject::operator=(JsonObject&&) noexcept = default;
+JsonObject::~JsonObject() = default;
+
 size_t JsonObject::size() const { return members_.size(); }
 std::vector<JsonMember>::const_iterator JsonObject::begin() const { return members_.begin(); }
 std::vector<JsonMember>::const_iterator JsonObject::end() const { return members_.end(); }

@@ -22,6 +22,13 @@ using JsonArray = std::vector<Json>;
 // Members in the order in which they were added; looking one up takes constant time at any size.
 class JsonObject {
  public:
+  // In the source file, where a member's type is complete (clang looks that far ahead).
+  JsonObject();
+  JsonObject(const JsonObject&);
+  JsonObject(JsonObject&&) noexcept;
+  JsonObject& operator=(const JsonObject&);
+  JsonObject& operator=(JsonObject&&) noexcept;
+  ~JsonObject();
   const Json* Find(std::string_view key) const;  // nullptr when absent
   Json* Find(std::string_view key);
   // Replaces the value where the key stands, or appends. The reference lasts until the next Set or Erase.
