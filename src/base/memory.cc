@@ -1,0 +1,80 @@
+#include "base/memory.h"
+
+#include <sys/sysinfo.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <fstream>
+#include <mutex>
+#include <string>
+#include <thread>
+
+namespace modelslim {
+namespace {
+
+uint64_t NumberIn(const char* path) {
+  std::ifstream file(path);
+  uint64_t value = 0;
+  return file >> value ? value : 0;  // "max" does not parse: no limit
+}
+
+}  // namespace
+
+uint64_t OfferedMemory() {
+  struct sysinfo info {};
+  uint64_t offered = sysinfo(&info) == 0 ? static_cast<uint64_t>(info.totalram) * info.mem_unit : uint64_t{4} << 30;
+  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    if (const uint64_t limit = NumberIn(path); limit > 0) offered = std::min(offered, limit);
+  }
+  return offered;
+}
+
+uint64_t AnonymousMemory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("RssAnon:", 0) == 0) return std::stoull(line.substr(8)) * 1024;
+  }
+  return 0;
+}
+
+struct PeakMemory::State {
+  std::atomic<uint64_t> peak{0};
+  std::mutex mutex;
+  std::condition_variable stop;
+  bool stopping = false;
+  std::thread thread;
+
+  void Sample() {
+    const uint64_t now = AnonymousMemory();
+    if (now > peak) peak = now;
+  }
+
+  void Run() {
+    std::unique_lock lock(mutex);
+    do {
+      Sample();
+    } while (!stop.wait_for(lock, std::chrono::milliseconds(50), [this] { return stopping; }));
+  }
+};
+
+PeakMemory::PeakMemory() : state_(std::make_unique<State>()) {
+  state_->thread = std::thread([state = state_.get()] { state->Run(); });
+}
+
+PeakMemory::~PeakMemory() {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->stopping = true;
+  }
+  state_->stop.notify_all();
+  state_->thread.join();
+}
+
+uint64_t PeakMemory::peak() const {
+  state_->Sample();
+  return state_->peak;
+}
+
+}  // namespace modelslim

@@ -1,0 +1,29 @@
+// How much memory there is, and how much of it this process uses.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+namespace modelslim {
+
+// What the machine offers to this process: physical memory, or a smaller cgroup limit. Bytes.
+uint64_t OfferedMemory();
+
+// Anonymous (not file-backed) resident memory of the process now. Bytes; 0 where the system does not say.
+uint64_t AnonymousMemory();
+
+// Samples AnonymousMemory() on a thread of its own while it lives.
+class PeakMemory {
+ public:
+  PeakMemory();
+  ~PeakMemory();
+  PeakMemory(const PeakMemory&) = delete;
+  PeakMemory& operator=(const PeakMemory&) = delete;
+  uint64_t peak() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace modelslim

@@ -1,0 +1,21 @@
+// From decisions about modules to the tensors and global keys of the output.
+#pragma once
+
+#include <vector>
+
+#include "format/ascend_v1.h"
+#include "format/layout.h"
+#include "model/layout.h"
+#include "processor/model_plan.h"
+
+namespace modelslim {
+
+// In write order: blocks as they are processed, modules in pre-order of the module tree, then what is outside of the blocks.
+std::vector<OutputTensor> TensorsOf(const ModelLayout& layout, const ModelPlan& plan, const Compat& compat);
+
+DescriptionGlobals GlobalsOf(const ModelLayout& layout, const ModelPlan& plan, const Compat& compat);
+
+// The Linear as the format sees it.
+PlannedLinear PlannedOf(const ModuleInfo& module, const LinearDecision& decision);
+
+}  // namespace modelslim

@@ -1,0 +1,117 @@
+#include "plan/plan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "io/hash.h"
+#include "plan/copied_files.h"
+#include "plan/output_tensors.h"
+#include "plan/patterns.h"
+
+namespace modelslim {
+namespace {
+
+const TextSpec& SpecOf(const Recipe& recipe) {
+  if (recipe.v1) return *recipe.v1;
+  throw Error(ErrorCode::kToDo,
+              recipe.file + ": this version cannot run recipes of apiversion " + std::string(EnumName(recipe.api_version)) +
+                  " yet",
+              "write the recipe for modelslim_v1");
+}
+
+// The one saver of the recipe; null when there is none.
+const SaverConfig* FindSaver(const TextSpec& spec) {
+  const SaverConfig* saver = nullptr;
+  for (const SaverConfig& each : spec.save) {
+    if (each.type != "ascendv1_saver" && each.type != "ascendv1_saver_distributed") {
+      throw Error(ErrorCode::kToDo, each.path + ": this version cannot write the format of '" + each.type + "' yet",
+                  "use ascendv1_saver");
+    }
+    if (saver != nullptr) {
+      throw Error(ErrorCode::kToDo, each.path + ": a second saver; this version writes one output per run",
+                  "keep one entry in spec.save");
+    }
+    saver = &each;
+  }
+  return saver;
+}
+
+void StartDecisions(const Family& family, ModelPlan& plan) {
+  for (const BlockInfo& block : family.layout().blocks) {
+    for (const ModuleInfo& module : block.modules) {
+      if (module.kind == ModuleKind::kLinear) plan.linears.emplace(module.name, LinearDecision{});
+    }
+  }
+}
+
+void RefusePrior(const TextSpec& spec) {
+  if (spec.prior.empty()) return;
+  throw Error(ErrorCode::kToDo, "spec.prior: this version cannot run stages before the main one yet", "remove spec.prior");
+}
+
+uint64_t ParamBytes(const ModuleInfo& module) {
+  uint64_t bytes = 0;
+  for (const ParamInfo& param : module.params) {
+    bytes += static_cast<uint64_t>(NumElements(param.shape)) * DTypeSize(param.dtype);
+  }
+  return bytes;
+}
+
+void Cost(RunPlan& plan) {
+  const ModelLayout& layout = plan.family->layout();
+  plan.blocks.resize(layout.blocks.size() + 1);
+  for (const BlockInfo& block : layout.blocks) {
+    BlockCost& cost = plan.blocks[block.index];
+    cost.forwards = plan.data_passes;
+    cost.multiply_adds_per_token = static_cast<double>(plan.family->MultiplyAddsPerToken(block.index));
+    for (const ModuleInfo& module : block.modules) cost.bytes_read += ParamBytes(module);
+  }
+  for (const ModuleInfo& module : layout.rest) plan.blocks.back().bytes_read += ParamBytes(module);
+  for (const OutputTensor& tensor : plan.layout.tensors) plan.blocks[tensor.unit].bytes_written += tensor.bytes();
+}
+
+}  // namespace
+
+RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& checkpoint, const fs::path& model_path,
+                 const PlanOptions& options) {
+  const TextSpec& spec = SpecOf(recipe);
+  RefusePrior(spec);
+  RunPlan plan;
+  plan.family = &family;
+  plan.checkpoint = &checkpoint;
+  plan.compat = options.compat;
+  plan.processors = MakeProcessors(spec.process, family);
+  plan.unloaded = CheckAgainstCheckpoint(family.layout(), checkpoint);
+  StartDecisions(family, plan.model);
+  for (const auto& processor : plan.processors) {
+    processor->Plan(family, plan.model);
+    if (processor->NeedsData()) ++plan.data_passes;
+  }
+  plan.needs_data = plan.data_passes > 0;
+  ReportPatterns(recipe, spec.process, family, plan.model);
+  ReportFusedGroups(family, plan.model);
+  if (const SaverConfig* saver = FindSaver(spec)) {
+    plan.names.part_gib = saver->part_file_size;
+  } else {
+    plan.writes = false;
+    plan.model.Warn(recipe.file, "the recipe has no saver (spec.save), so nothing will be written");
+  }
+  plan.globals = GlobalsOf(family.layout(), plan.model, plan.compat);
+  plan.layout = LayOut(TensorsOf(family.layout(), plan.model, plan.compat), plan.names);
+  plan.copied = FilesToCopy(model_path, family, plan.model);
+  Cost(plan);
+  return plan;
+}
+
+std::string PlanIdentity(const RunPlan& plan, const std::string& recipe_text, const std::string& calibration_hash) {
+  Hasher hasher;
+  hasher.Update(std::string_view("modelslim journal 1\n"));
+  hasher.Update(recipe_text + "\n" + calibration_hash + "\n" + plan.checkpoint->Fingerprint() + "\n");
+  hasher.Update(std::string(plan.family->name()) + (plan.compat.december_2025 ? " 2025-12\n" : "\n"));
+  for (const OutputShard& shard : plan.layout.shards) hasher.Update(shard.file + "\n" + shard.header);
+  for (const CopiedFile& file : plan.copied) hasher.Update(file.name + "\n" + file.content);
+  return hasher.Hex();
+}
+
+}  // namespace modelslim

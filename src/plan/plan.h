@@ -1,0 +1,62 @@
+// The plan of a run: everything that will happen, known before any weight is read.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/recipe.h"
+#include "format/ascend_v1.h"
+#include "format/layout.h"
+#include "io/checkpoint.h"
+#include "model/family.h"
+#include "processor/processor.h"
+
+namespace modelslim {
+
+// A file of the model directory that the output gets as well.
+struct CopiedFile {
+  std::string name;
+  std::string content;  // empty: copied as it is; else the edited text (config.json)
+  bool edited = false;
+};
+
+struct BlockCost {
+  int forwards = 0;               // passes over the calibration set
+  uint64_t bytes_read = 0;
+  uint64_t bytes_written = 0;
+  double multiply_adds_per_token = 0;
+};
+
+// Needs the family, checkpoint and recipe that it was made from to stay alive.
+struct RunPlan {
+  const Family* family = nullptr;
+  const Checkpoint* checkpoint = nullptr;
+  std::vector<std::unique_ptr<Processor>> processors;
+  ModelPlan model;
+  bool needs_data = false;
+  int data_passes = 0;             // steps that forward each block
+  bool writes = true;              // false: the recipe has no saver
+  Compat compat;
+  OutputLayout layout;
+  ShardNames names;
+  DescriptionGlobals globals;
+  std::vector<CopiedFile> copied;
+  std::vector<BlockCost> blocks;   // one per block, then one for what is outside of them
+  std::vector<std::string> unloaded;  // tensors of the checkpoint that the model does not use
+};
+
+struct PlanOptions {
+  Compat compat;
+};
+
+// Throws Error when the recipe cannot be run on this model; warnings and remarks are in plan.model.notes.
+RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& checkpoint, const fs::path& model_path,
+                 const PlanOptions& options = {});
+
+// What identifies the result of a run: a hash over recipe, source and layout. Threads and memory are not part of it.
+std::string PlanIdentity(const RunPlan& plan, const std::string& recipe_text, const std::string& calibration_hash);
+
+}  // namespace modelslim
