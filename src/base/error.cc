@@ -25,7 +25,7 @@ std::string_view ErrorClassName(ErrorCode code) {
 }
 
 Error::Error(ErrorCode code, std::string message, std::string tip)
-    : std::runtime_error(std::move(message)), code_(code), tip_(std::move(tip)) {}
+    : std::runtime_error(message), code_(code), tip_(std::move(tip)) {}
 
 std::string Error::Text() const {
   std::string text = "Code: " + std::to_string(static_cast<int>(code_)) + ", Message: " + what();

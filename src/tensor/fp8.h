@@ -20,9 +20,7 @@ inline float E4M3ToF32(uint8_t code) {
 inline uint8_t F32ToE4M3(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value), sign = (bits >> 24) & 0x80u;
   uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude >= 0x43f00000u || magnitude > 0x7f800000u) {
-    return static_cast<uint8_t>(sign | (magnitude > 0x43e80000u ? 0x7fu : 0x7eu));
-  }
+  if (magnitude >= 0x43f00000u) return static_cast<uint8_t>(sign | 0x7fu);  // 480 and up, NaN
   if (magnitude < 0x3c800000u) {  // below 2^-6: subnormal; adding 2^14 leaves multiples of 2^-9 at the bottom
     const float shifted = std::bit_cast<float>(magnitude) + 0x1p14f;
     return static_cast<uint8_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x46800000u));
