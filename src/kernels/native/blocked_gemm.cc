@@ -54,12 +54,21 @@ template <class To, class From>
 void PackPanel(const From* in, const Operand& b, int64_t columns, int panel_columns, int64_t padded_k, To* out) {
   constexpr int64_t kGroup = sizeof(To) == 2 ? 2 : 1, kStrip = 32;
   if (columns < panel_columns || padded_k > b.k) std::fill(out, out + padded_k * panel_columns, To{});
+  const auto at = [&](int64_t j, int64_t k) -> To& {
+    return out[k / kGroup * kGroup * panel_columns + j * kGroup + k % kGroup];
+  };
+  if (b.row_stride == 1) {
+    for (int64_t k = 0; k < b.k; ++k) {
+      for (int64_t j = 0; j < columns; ++j) at(j, k) = Cast<To>(in[k * b.k_stride + j]);
+    }
+    return;
+  }
   for (int64_t k0 = 0; k0 < b.k; k0 += kStrip) {
     const int64_t k1 = std::min(b.k, k0 + kStrip);
     for (int64_t j = 0; j < columns; ++j) {
       const From* row = in + j * b.row_stride;
       for (int64_t k = k0; k < k1; ++k) {
-        out[k / kGroup * kGroup * panel_columns + j * kGroup + k % kGroup] = Cast<To>(row[k * b.k_stride]);
+        at(j, k) = Cast<To>(row[k * b.k_stride]);
       }
     }
   }
@@ -73,14 +82,10 @@ void WithComputeType(DType compute, F&& f) {
     f(float{});
 }
 
-// Rows [begin, begin + rows) of `a` from `k` on, in the kernel's type and row-major: in place where they lie so
-// already.
-struct Rows {
-  const void* data;
-  int64_t stride;
-};
-Rows TakeRows(const Operand& a, DType compute, int64_t begin, int64_t rows, int64_t k, int64_t depth,
-              int64_t padded_depth) {
+}  // namespace
+
+TypedRows TakeRows(const Operand& a, DType compute, int64_t begin, int64_t rows, int64_t k, int64_t depth,
+                   int64_t padded_depth) {
   const int64_t offset = begin * a.row_stride + k * a.k_stride;
   if (a.dtype == compute && a.k_stride == 1 && depth == padded_depth) {
     return {static_cast<const std::byte*>(a.data) + offset * DTypeSize(a.dtype), a.row_stride};
@@ -95,6 +100,8 @@ Rows TakeRows(const Operand& a, DType compute, int64_t begin, int64_t rows, int6
   return {copy, padded_depth};
 }
 
+namespace {
+
 struct Tile {
   int64_t row, rows, panel, panels;
 };
@@ -108,7 +115,7 @@ void ComputeTile(const Operand& a, const Panels& b, const Tile& tile, float alph
   for (int64_t k = 0; k < b.k(); k += block) {
     const int64_t depth = std::min(block, b.k() - k);
     const int64_t padded = kernel.compute == DType::kBF16 ? RoundUp(depth, 2) : depth;
-    const Rows rows = TakeRows(a, kernel.compute, tile.row, tile.rows, k, depth, padded);
+    const TypedRows rows = TakeRows(a, kernel.compute, tile.row, tile.rows, k, depth, padded);
     for (int64_t p = 0; p < tile.panels; ++p) {
       const int64_t columns = std::min<int64_t>(kernel.cols, b.rows() - (tile.panel + p) * kernel.cols);
       MicroKernel::Call call{.depth = padded,

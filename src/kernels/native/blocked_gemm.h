@@ -19,6 +19,15 @@ struct Operand {
 Operand RowMajor(const ConstView& matrix);    // [rows, cols] as it stands
 Operand Transposed(const ConstView& matrix);  // its columns as rows
 
+// Rows [begin, begin + rows) of `a` from element `k` on, `depth` of them padded with zeros to `padded_depth`:
+// row-major, in type `compute`. Points into `a` where they lie so already, else into the thread's scratch.
+struct TypedRows {
+  const void* data;
+  int64_t stride;  // elements
+};
+TypedRows TakeRows(const Operand& a, DType compute, int64_t begin, int64_t rows, int64_t k, int64_t depth,
+                   int64_t padded_depth);
+
 // The rows of `b` in panels of kernel.cols, converted to the kernel's type and padded with zeros. Owns its memory.
 class Panels {
  public:

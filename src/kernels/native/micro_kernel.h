@@ -44,5 +44,8 @@ std::span<const MicroKernel> ArchMicroKernels();
 const MicroKernel& ScalarMicroKernel();
 // The best one that this machine supports; null when there is none (kBF16 only: the scalar f32 kernel always is).
 const MicroKernel* BestMicroKernel(DType compute);
+// The same for a product of few columns: of the machine's kernels of the best instruction set, the one with the least
+// padding.
+const MicroKernel* BestMicroKernelFor(DType compute, int64_t columns);
 
 }  // namespace modelslim

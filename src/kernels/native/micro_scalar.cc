@@ -40,4 +40,17 @@ const MicroKernel* BestMicroKernel(DType compute) {
   return compute == DType::kF32 ? &ScalarMicroKernel() : nullptr;
 }
 
+const MicroKernel* BestMicroKernelFor(DType compute, int64_t columns) {
+  const auto padding = [&](const MicroKernel& kernel) { return (kernel.cols - columns % kernel.cols) % kernel.cols; };
+  const MicroKernel* best = BestMicroKernel(compute);
+  if (best == nullptr) return nullptr;
+  const auto* const first = best;
+  for (const MicroKernel& kernel : ArchMicroKernels()) {
+    // Kernels of one instruction set differ in the tile alone and give the same bits.
+    const bool same_set = kernel.supported == first->supported && kernel.compute == compute;
+    if (same_set && padding(kernel) < padding(*best)) best = &kernel;
+  }
+  return best;
+}
+
 }  // namespace modelslim

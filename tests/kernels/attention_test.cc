@@ -1,0 +1,100 @@
+#include "kernels/attention.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "base/parallel.h"
+#include "kernels/random_tensor.h"
+#include "kernels/reference/reference_attention.h"
+#include "kernels/vector_math.h"
+
+namespace modelslim {
+namespace {
+
+struct AttentionCase {
+  int64_t heads, kv_heads, dim, v_dim;
+  DType q, k, v, out;
+};
+
+class Attention : public testing::TestWithParam<AttentionCase> {};
+
+// Lengths around the block sizes (48 queries, 256 keys), an empty sequence, a sequence of one row.
+const std::vector<int64_t> kOffsets = {0, 1, 1, 50, 98, 395, 908};
+
+TEST_P(Attention, AgreesWithF64) {
+  const AttentionCase& c = GetParam();
+  const AttentionShape shape{c.heads, c.kv_heads, c.dim, c.v_dim, 1.0f / std::sqrt(static_cast<float>(c.dim))};
+  const int64_t rows = kOffsets.back();
+  const Tensor q = RandomTensor(c.q, {rows, c.heads * c.dim}, 1, 2.0f),
+               k = RandomTensor(c.k, {rows, c.kv_heads * c.dim}, 2);
+  const Tensor v = RandomTensor(c.v, {rows, c.kv_heads * c.v_dim}, 3);
+  Tensor got(c.out, {rows, c.heads * c.v_dim}), exact(DType::kF32, got.shape());
+  CausalAttention(shape, q.view(), k.view(), v.view(), kOffsets, got.view());
+  RefCausalAttention(shape, q.view(), k.view(), v.view(), kOffsets, exact.view());
+  // Probabilities rounded to v's type err by half a unit each: at most that share of the largest |v| (below 5 here),
+  // and far less on average; the output's own rounding comes on top. f32 leaves a few units of 2^-24.
+  const auto unit = [](DType dtype) {
+    return dtype == DType::kBF16 ? 0x1p-9 : dtype == DType::kF16 ? 0x1p-12 : 0x1p-21;
+  };
+  EXPECT_LT(MaxDifference(got.view(), exact.view()), 5 * (unit(c.v) + unit(c.out)));
+}
+
+constexpr DType kB = DType::kBF16, kF = DType::kF32, kH = DType::kF16;
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, Attention,
+    testing::Values(AttentionCase{4, 2, 64, 64, kB, kB, kB, kB}, AttentionCase{2, 2, 128, 128, kB, kB, kB, kF},
+                    AttentionCase{3, 1, 64, 64, kF, kF, kF, kF}, AttentionCase{2, 1, 24, 17, kH, kH, kH, kH},
+                    AttentionCase{2, 1, 7, 5, kB, kB, kB, kB}, AttentionCase{1, 1, 192, 128, kB, kB, kB, kB},
+                    AttentionCase{2, 2, 32, 48, kB, kB, kF, kF}, AttentionCase{2, 2, 32, 48, kF, kB, kB, kB}));
+
+TEST(Attention, SequencesDoNotDependOnTheirNeighboursNorOnThreads) {
+  const AttentionShape shape{4, 2, 64, 64, 0.125f};
+  const int64_t rows = kOffsets.back();
+  const Tensor q = RandomTensor(kB, {rows, 256}, 4), k = RandomTensor(kB, {rows, 128}, 5),
+               v = RandomTensor(kB, {rows, 128}, 6);
+  Tensor all(kB, {rows, 256});
+  SetComputeThreads(3);
+  CausalAttention(shape, q.view(), k.view(), v.view(), kOffsets, all.view());
+  SetComputeThreads(1);
+  for (size_t s = 0; s + 1 < kOffsets.size(); ++s) {
+    const int64_t begin = kOffsets[s], length = kOffsets[s + 1] - begin;
+    if (length == 0) continue;
+    for (const int64_t part : {length, (length + 1) / 2}) {  // a causal row does not see what follows
+      Tensor one(kB, {part, 256});
+      const std::vector<int64_t> offsets = {0, part};
+      CausalAttention(shape, q.view().Rows(begin, begin + part), k.view().Rows(begin, begin + part),
+                      v.view().Rows(begin, begin + part), offsets, one.view());
+      EXPECT_EQ(std::memcmp(one.view().data, all.view().Rows(begin, begin + part).data, one.bytes()), 0) << s;
+    }
+  }
+  SetComputeThreads(0);
+}
+
+TEST(Attention, HugeScoresDoNotOverflow) {
+  const AttentionShape shape{1, 1, 16, 16, 1.0f};
+  const Tensor q = RandomTensor(kF, {300, 16}, 7, 100.0f), k = RandomTensor(kF, {300, 16}, 8, 100.0f),
+               v = RandomTensor(kF, {300, 16}, 9);
+  Tensor got(kF, {300, 16}), exact(kF, {300, 16});
+  const std::vector<int64_t> offsets = {0, 300};
+  CausalAttention(shape, q.view(), k.view(), v.view(), offsets, got.view());
+  RefCausalAttention(shape, q.view(), k.view(), v.view(), offsets, exact.view());
+  // Scores of 1e5 carry an error of 1e-2 in f32, which the exponential turns into as much of a probability.
+  EXPECT_LT(MaxDifference(got.view(), exact.view()), 0.2);
+}
+
+TEST(VectorMath, ExpWithinTwoUnits) {
+  for (float x = -104.0f; x < 88.7f; x += 0.00137f) {
+    const double exact = std::exp(static_cast<double>(x));
+    const double unit = std::max(std::ldexp(1.0, std::ilogb(exact) - 23), 0x1p-149);
+    ASSERT_NEAR(VectorExp(x), exact, 2 * unit) << x;
+  }
+  EXPECT_EQ(VectorExp(0.0f), 1.0f);
+  EXPECT_EQ(VectorExp(-INFINITY), 0.0f);
+  EXPECT_EQ(VectorExp(INFINITY), INFINITY);
+  EXPECT_EQ(VectorExp(89.0f), INFINITY);
+  EXPECT_TRUE(std::isnan(VectorExp(NAN)));
+}
+
+}  // namespace
+}  // namespace modelslim
