@@ -1,4 +1,5 @@
-// The weights of a model directory: one safetensors file, or shards under an index. Nothing is copied, nothing is written.
+// The weights of a model directory: one safetensors file, or shards under an index. Nothing is copied, nothing is
+// written.
 #pragma once
 
 #include <cstdint>
@@ -20,15 +21,15 @@ struct CheckpointTensor {
   uint32_t shard;   // position in shards()
   uint64_t offset;  // in the shard's file
   uint64_t bytes;
-  bool indexed;     // false: a shard holds it but the index does not name it
+  bool indexed;  // false: a shard holds it but the index does not name it
 
   int64_t size() const { return NumElements(shape); }
 };
 
 // Reads STEM.safetensors.index.json and its shards, or STEM.safetensors when there is no index. All headers are checked
-// when the object is made; the tensors' bytes are mapped and read when used. Reading is thread-safe. Everything that is wrong
-// is an Error(kInvalidModel) naming the file: no directory, no weights, shards missing, cut short or damaged, paths that leave the
-// directory, tensors that the index names and the shard lacks.
+// when the object is made; the tensors' bytes are mapped and read when used. Reading is thread-safe. Everything that is
+// wrong is an Error(kInvalidModel) naming the file: no directory, no weights, shards missing, cut short or damaged,
+// paths that leave the directory, tensors that the index names and the shard lacks.
 class Checkpoint {
  public:
   explicit Checkpoint(const fs::path& directory, const std::string& stem = "model");
@@ -46,13 +47,15 @@ class Checkpoint {
   // What is odd but harmless, in words: tensors that the index does not name, or that a second shard holds too.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
-  const CheckpointTensor* Find(std::string_view name) const;  // nullptr when absent
+  const CheckpointTensor* Find(std::string_view name) const;     // nullptr when absent
   const CheckpointTensor& Require(std::string_view name) const;  // Error(kInvalidModel) when absent
-  // The tensor's bytes in place; see SafetensorsFile::View. Valid while the checkpoint lives, or until DontNeed of that tensor.
+  // The tensor's bytes in place; see SafetensorsFile::View. Valid while the checkpoint lives, or until DontNeed of that
+  // tensor.
   ConstView Get(std::string_view name) const;
   ConstView Get(const CheckpointTensor& tensor) const;
 
-  // Hints for read-ahead and eviction. Views taken before DontNeed(name) must not be used after it. Unknown names are ignored.
+  // Hints for read-ahead and eviction. Views taken before DontNeed(name) must not be used after it. Unknown names are
+  // ignored.
   void WillNeed(std::string_view name) const;
   void DontNeed(std::string_view name) const;
 

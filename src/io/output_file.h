@@ -13,16 +13,18 @@
 namespace modelslim {
 
 struct OutputFileOptions {
-  unsigned mode = 0600;   // permissions from Publish on; 0600 until then
-  bool direct = true;     // large writes pass by the page cache (O_DIRECT) where the file system can; slower elsewhere, never wrong
+  unsigned mode = 0600;  // permissions from Publish on; 0600 until then
+  bool direct =
+      true;  // large writes pass by the page cache (O_DIRECT) where the file system can; slower elsewhere, never wrong
 };
 
 class OutputFile {
  public:
-  // Makes `path` (replacing what is there) with `size` bytes that read as zero. Space is reserved at once where the file system
-  // can, so a disk that is too full is an Error here: it says how much is needed and how much there is.
+  // Makes `path` (replacing what is there) with `size` bytes that read as zero. Space is reserved at once where the
+  // file system can, so a disk that is too full is an Error here: it says how much is needed and how much there is.
   static std::unique_ptr<OutputFile> Create(const fs::path& path, uint64_t size, const OutputFileOptions& options = {});
-  // Goes on with a file made by Create, in this or another process. Error(kMisuse) when it is not a regular file of `size` bytes.
+  // Goes on with a file made by Create, in this or another process. Error(kMisuse) when it is not a regular file of
+  // `size` bytes.
   static std::unique_ptr<OutputFile> Open(const fs::path& path, uint64_t size, const OutputFileOptions& options = {});
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
@@ -31,13 +33,15 @@ class OutputFile {
   const fs::path& path() const { return path_; }
   uint64_t size() const { return size_; }
 
-  // Puts `bytes` at `offset`. Thread-safe as long as the ranges do not overlap. Errors name the file and the system's reason.
+  // Puts `bytes` at `offset`. Thread-safe as long as the ranges do not overlap. Errors name the file and the system's
+  // reason.
   void Write(uint64_t offset, std::span<const std::byte> bytes);
   void Write(uint64_t offset, std::string_view bytes) { Write(offset, std::as_bytes(std::span(bytes))); }
 
   // All that was written is on the disk when this returns.
   void Sync();
-  // Sync, final permissions, rename to `target` (same file system), sync of its directory. Nothing may be written after it.
+  // Sync, final permissions, rename to `target` (same file system), sync of its directory. Nothing may be written after
+  // it.
   void Publish(const fs::path& target);
 
  private:

@@ -1,5 +1,5 @@
-// The safetensors container: 8 bytes of header length (little endian), a JSON header padded with spaces, then the tensors' bytes
-// one after the other.
+// The safetensors container: 8 bytes of header length (little endian), a JSON header padded with spaces, then the
+// tensors' bytes one after the other.
 #pragma once
 
 #include <cstddef>
@@ -37,9 +37,10 @@ struct SafetensorsHeader {
   uint64_t data_begin = 0;             // where the header ends
 };
 
-// Reads the header of a file of `file_size` bytes, of which `head` holds at least the header (the whole file will do). Every
-// way in which header and file can contradict themselves or each other (length, JSON, names, dtypes, shapes, overlaps, holes,
-// total size) is an Error(kInvalidModel) that names `file` and the tensor. Time is linear in the header (plus a sort).
+// Reads the header of a file of `file_size` bytes, of which `head` holds at least the header (the whole file will do).
+// Every way in which header and file can contradict themselves or each other (length, JSON, names, dtypes, shapes,
+// overlaps, holes, total size) is an Error(kInvalidModel) that names `file` and the tensor. Time is linear in the
+// header (plus a sort).
 SafetensorsHeader ParseSafetensorsHeader(std::span<const std::byte> head, uint64_t file_size, const std::string& file);
 
 // A tensor to be written.
@@ -55,12 +56,13 @@ struct SafetensorsPlan {
   uint64_t file_size = 0;
 };
 
-// The layout that the reference implementation gives: larger DType first, then names by bytes, without gaps; text of the header
-// as it writes it. `metadata` empty: no __metadata__ entry. Throws Error(kUnexpected) on a name that occurs twice, a negative
-// dimension, or sizes that overflow.
+// The layout that the reference implementation gives: larger DType first, then names by bytes, without gaps; text of
+// the header as it writes it. `metadata` empty: no __metadata__ entry. Throws Error(kUnexpected) on a name that occurs
+// twice, a negative dimension, or sizes that overflow.
 SafetensorsPlan PlanSafetensors(std::vector<SafetensorsItem> items, const SafetensorsMetadata& metadata = {});
 
-// Writes a whole file beside the target, syncs and renames. `tensors` may come in any order; data is read during the call only.
+// Writes a whole file beside the target, syncs and renames. `tensors` may come in any order; data is read during the
+// call only.
 void WriteSafetensors(const fs::path& path, const std::vector<std::pair<std::string, ConstView>>& tensors,
                       const SafetensorsMetadata& metadata = {}, unsigned mode = 0600);
 
@@ -78,12 +80,14 @@ class SafetensorsFile {
   std::span<const std::byte> header_bytes() const { return file_.bytes().first(header_.data_begin); }
   const SafetensorsSlot* Find(std::string_view name) const;  // nullptr when absent
 
-  // The tensor in place, without a copy, as long as this object lives. Where the file has it at an address that its type cannot be
-  // read from (writers before 2023 did not pad the header), it is a copy instead, which lives until DontNeed.
+  // The tensor in place, without a copy, as long as this object lives. Where the file has it at an address that its
+  // type cannot be read from (writers before 2023 did not pad the header), it is a copy instead, which lives until
+  // DontNeed.
   ConstView View(std::string_view name) const;  // Error(kInvalidModel) when absent
   ConstView View(const SafetensorsSlot& slot) const;
 
-  // Hints for read-ahead and eviction. After DontNeed the earlier views of the tensor must not be used any more; a new View works.
+  // Hints for read-ahead and eviction. After DontNeed the earlier views of the tensor must not be used any more; a new
+  // View works.
   void WillNeed(const SafetensorsSlot& slot) const { file_.WillNeed(slot.offset, slot.size); }
   void DontNeed(const SafetensorsSlot& slot) const;
 
