@@ -1,0 +1,148 @@
+#include "text/tokenizer.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "base/error.h"
+#include "text/tokenizer_parts.h"
+#include "text/unicode.h"
+
+namespace modelslim {
+
+struct EncodeState {
+  BpeScratch bpe;
+  PieceList list;
+  std::string normalized;
+  std::vector<AddedTokenMatcher::Part> raw_parts, normalized_parts;
+};
+
+// States wait here between calls, with the pieces they remember. As many as there were calls at one time.
+struct Tokenizer::StatePool {
+  std::mutex mutex;
+  std::vector<std::unique_ptr<EncodeState>> idle;
+
+  std::unique_ptr<EncodeState> Take() {
+    const std::lock_guard lock(mutex);
+    if (idle.empty()) return std::make_unique<EncodeState>();
+    auto state = std::move(idle.back());
+    idle.pop_back();
+    return state;
+  }
+  void Return(std::unique_ptr<EncodeState> state) {
+    const std::lock_guard lock(mutex);
+    idle.push_back(std::move(state));
+  }
+};
+
+Tokenizer::Tokenizer(std::unique_ptr<TokenizerParts> parts)
+    : parts_(std::move(parts)), pool_(std::make_unique<StatePool>()) {}
+Tokenizer::~Tokenizer() = default;
+
+std::unique_ptr<Tokenizer> Tokenizer::FromJson(std::string_view json, const std::string& name) {
+  return std::make_unique<Tokenizer>(ReadTokenizerJson(json, name));
+}
+
+std::unique_ptr<Tokenizer> Tokenizer::Load(const fs::path& model_dir) {
+  std::unique_ptr<TokenizerParts> parts;
+  const fs::path json = model_dir / "tokenizer.json";
+  if (fs::exists(json)) {
+    parts = ReadTokenizerJson(ReadTextFile(json, uint64_t{1} << 30), json.string());
+  } else if (fs::exists(model_dir / "vocab.json") && fs::exists(model_dir / "merges.txt")) {
+    parts = ReadVocabularyFiles(model_dir);
+  } else {
+    std::string tip = "copy tokenizer.json from where the checkpoint came from";
+    if (fs::exists(model_dir / "tokenizer.model")) {
+      tip =
+          "only a SentencePiece tokenizer.model is there; write tokenizer.json with "
+          "AutoTokenizer.from_pretrained(DIR, use_fast=True).save_pretrained(DIR)";
+    }
+    throw Error(ErrorCode::kInvalidModel,
+                model_dir.string() + ": found neither tokenizer.json nor vocab.json with merges.txt", tip);
+  }
+  // A directory without config.json holds a tokenizer and no model: the class that a model's loader would pick does not
+  // matter there, and tokenizer.json is obeyed as it stands.
+  const fs::path config = model_dir / "tokenizer_config.json";
+  if (fs::exists(config) && fs::exists(model_dir / "config.json")) ApplyTokenizerConfig(config, *parts);
+  return std::make_unique<Tokenizer>(std::move(parts));
+}
+
+std::vector<int32_t> Tokenizer::Encode(std::string_view text, bool add_special) const {
+  constexpr size_t kMaxText = size_t{1} << 30;
+  if (text.size() > kMaxText) {
+    throw Error(ErrorCode::kInvalidDataset,
+                "a text of " + std::to_string(text.size()) + " bytes; at most 1 GiB can be tokenized at once");
+  }
+  if (const size_t bad = FirstInvalidUtf8(text); bad != std::string_view::npos) {
+    throw Error(ErrorCode::kInvalidDataset, "the text is not UTF-8: byte " + std::to_string(bad));
+  }
+  std::vector<int32_t> ids;
+  ids.reserve(text.size() / 4 + 8);
+  auto state = pool_->Take();
+  EncodeRaw(text, true, *state, ids);
+  pool_->Return(std::move(state));
+  if (add_special) parts_->post_processor.Apply(ids);
+  return ids;
+}
+
+void Tokenizer::EncodeRaw(std::string_view text, bool at_start, EncodeState& state, std::vector<int32_t>& ids) const {
+  auto& found = state.raw_parts;
+  found.clear();
+  parts_->raw_matcher.Split(text, found);
+  for (const auto& part : found) {
+    if (part.id >= 0) {
+      ids.push_back(part.id);
+      continue;
+    }
+    const std::string_view gap = text.substr(part.begin, part.end - part.begin);
+    if (parts_->normalizer) {
+      state.normalized.assign(gap);
+      parts_->normalizer->Apply(state.normalized);
+      EncodeNormalized(state.normalized, at_start && part.begin == 0, state, ids);
+    } else {
+      EncodeNormalized(gap, at_start && part.begin == 0, state, ids);
+    }
+  }
+}
+
+void Tokenizer::EncodeNormalized(std::string_view text, bool at_start, EncodeState& state,
+                                 std::vector<int32_t>& ids) const {
+  auto& found = state.normalized_parts;
+  found.clear();
+  parts_->normalized_matcher.Split(text, found);
+  for (const auto& part : found) {
+    if (part.id >= 0) {
+      ids.push_back(part.id);
+    } else {
+      EncodeSegment(text.substr(part.begin, part.end - part.begin), at_start && part.begin == 0, state, ids);
+    }
+  }
+}
+
+void Tokenizer::EncodeSegment(std::string_view text, bool at_start, EncodeState& state,
+                              std::vector<int32_t>& ids) const {
+  PieceList& list = state.list;
+  list.text = text;
+  list.at_start = at_start;
+  list.pieces.assign(1, {0, static_cast<uint32_t>(text.size())});
+  if (parts_->pre_tokenizer) parts_->pre_tokenizer->Apply(list);
+  const BpeModel& model = *parts_->model;
+  for (const TextRange& range : list.pieces) {
+    if (parts_->bytes) {
+      model.EncodeBytes(list.Piece(range), state.bpe, ids);
+    } else {
+      model.Encode(list.Piece(range), state.bpe, ids);
+    }
+  }
+}
+
+int64_t Tokenizer::vocab_size() const {
+  int64_t largest = -1;
+  for (const auto& [token, id] : parts_->model->vocabulary()) largest = std::max<int64_t>(largest, id);
+  for (const AddedToken& token : parts_->added) largest = std::max<int64_t>(largest, token.id);
+  for (const auto& pieces : parts_->post_processor.templates()) {
+    for (const int32_t id : pieces) largest = std::max<int64_t>(largest, id);
+  }
+  return largest + 1;
+}
+
+}  // namespace modelslim
