@@ -1,5 +1,7 @@
 #include "processor/linear_result.h"
 
+#include <utility>
+
 namespace modelslim {
 
 const QuantizedWeight& LinearResult::Weight(LinearModule& module) {
@@ -14,8 +16,9 @@ const QuantizedWeight& LinearResult::Weight(LinearModule& module) {
   return *weight_;
 }
 
-void LinearResult::ReleaseWeight() {
-  if (recomputable_) weight_.reset();
+QuantizedWeight LinearResult::TakeWeight() {
+  MODELSLIM_CHECK(weight_.has_value());
+  return *std::exchange(weight_, std::nullopt);
 }
 
 LinearResult* QuantizedResult(LinearModule& module) { return dynamic_cast<LinearResult*>(module.result().get()); }

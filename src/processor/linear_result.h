@@ -24,16 +24,11 @@ class LinearResult : public ModuleResult {
   // The codes; made now from the module's float weight when nothing needed them before.
   const QuantizedWeight& Weight(LinearModule& module);
   void SetWeight(QuantizedWeight weight) { weight_ = std::move(weight); }
-  bool has_weight() const { return weight_.has_value(); }
-  // Frees codes that can be made again.
-  void ReleaseWeight();
-  // True when Weight() would compute them from the float weight.
-  bool recomputable() const { return recomputable_; }
-  void set_recomputable(bool value) { recomputable_ = value; }
+  // Gives the codes away, for writing.
+  QuantizedWeight TakeWeight();
 
  private:
   std::optional<QuantizedWeight> weight_;
-  bool recomputable_ = true;
 };
 
 // The result of `module` when it was quantized, else null.

@@ -3,6 +3,8 @@
 // steps before it left it.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +16,13 @@
 
 namespace modelslim {
 
+// Values of the tensors that a step adds beside a module's own (see ModelPlan::extras), by module.
+struct ExtraValue {
+  std::string name;  // as planned
+  Tensor value;
+};
+using ExtraValues = std::map<std::string, std::vector<ExtraValue>, std::less<>>;
+
 // What a step may use while it runs.
 struct RunState {
   const Family& family;
@@ -21,6 +30,8 @@ struct RunState {
   bool data_free = false;       // no step of the run needs data: nothing will ever be forwarded
   bool keep_packed = true;      // memory allows keeping prepared weights and codes between chunks
   fs::path scratch;             // directory for what does not fit into memory
+  fs::path output;              // directory that is written
+  ExtraValues extras;           // taken by the saver when the block (or the rest) is written
 };
 
 class Processor {

@@ -198,7 +198,6 @@ void Deploy(LinearModule& module) {
     const Tensor hessian = forward->stage()->hessian()->Value();
     result->SetWeight(FromGptq(Gptq(module.weight().Get(), hessian.view(), *spec.gptq, module.weight().name()), *spec.gptq,
                                module.weight().dtype()));
-    result->set_recomputable(false);
   } else if (std::optional<QuantizedWeight> codes = forward->TakeCodes()) {
     result->SetWeight(std::move(*codes));
   }

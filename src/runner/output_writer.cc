@@ -1,0 +1,268 @@
+#include "runner/output_writer.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "io/hash.h"
+#include "io/output_file.h"
+
+namespace modelslim {
+namespace {
+
+// What may wait for the disk. One tensor is always let in, however large.
+constexpr uint64_t kQueueBytes = uint64_t{192} << 20;
+// Finished units are synced and recorded at most this often: a sync costs, and losing this much work does not.
+constexpr std::chrono::milliseconds kRecordEvery{1500};
+
+using Clock = std::chrono::steady_clock;
+
+std::span<const std::byte> BytesOf(const ConstView& view) {
+  return {static_cast<const std::byte*>(view.data), view.bytes()};
+}
+
+struct Job {
+  size_t tensor = 0;  // position in the layout
+  Tensor owned;
+  ConstView view;
+  // The end of a unit instead of a tensor.
+  std::optional<JournalUnit> unit;
+  const HiddenFile* hidden = nullptr;
+};
+
+}  // namespace
+
+std::string HashOf(const HiddenFile& hidden) { return HashHex(BytesOf(hidden.All())); }
+
+struct OutputWriter::State {
+  State(const OutputLayout& planned, Journal& record) : layout(planned), journal(record), done(planned.tensors.size(), false) {}
+
+  const OutputLayout& layout;
+  Journal& journal;
+  fs::path directory;
+  std::vector<std::unique_ptr<OutputFile>> files;
+  std::vector<bool> done;  // put or already there; touched by the calling thread only
+
+  std::mutex mutex;
+  std::condition_variable not_full, not_empty, recorded_changed;
+  std::deque<Job> queue;
+  uint64_t queued_bytes = 0;
+  bool stopping = false, flush = false, busy = false;
+  std::exception_ptr error;
+  std::set<int> recorded;
+  std::thread thread;
+
+  // Of the writing thread.
+  std::map<std::string, std::string> hashes;
+  std::set<int> dirty;
+  std::vector<JournalUnit> held;
+  std::vector<const HiddenFile*> held_hidden;
+  Clock::time_point last_record = Clock::now();
+  std::atomic<uint64_t> written{0};
+  std::atomic<int64_t> busy_us{0};
+
+  void Loop() {
+    for (;;) {
+      Job job;
+      {
+        std::unique_lock lock(mutex);
+        not_empty.wait(lock, [this] { return stopping || flush || !queue.empty(); });
+        if (queue.empty()) {
+          if (flush) {
+            busy = true;
+            lock.unlock();
+            Guarded([this] { Record(); });
+            lock.lock();
+            busy = false;
+            flush = false;
+            recorded_changed.notify_all();
+            continue;
+          }
+          return;
+        }
+        job = std::move(queue.front());
+        queue.pop_front();
+        busy = true;
+      }
+      const uint64_t bytes = job.unit ? 0 : layout.tensors[job.tensor].bytes();
+      const auto start = Clock::now();
+      Guarded([&] { job.unit ? EndUnit(job) : WriteTensor(job); });
+      job = Job();  // frees the memory before the place in the queue
+      busy_us += std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count();
+      const std::lock_guard lock(mutex);
+      busy = false;
+      queued_bytes -= bytes;
+      not_full.notify_all();
+      recorded_changed.notify_all();
+    }
+  }
+
+  template <class F>
+  void Guarded(F&& work) {
+    if (error) return;  // after a failure nothing more is written
+    try {
+      work();
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      error = std::current_exception();
+    }
+  }
+
+  void WriteTensor(Job& job) {
+    const OutputTensor& planned = layout.tensors[job.tensor];
+    const std::span<const std::byte> bytes = BytesOf(job.view);
+    files[planned.shard]->Write(planned.offset, bytes);
+    hashes[planned.name] = HashHex(bytes);
+    dirty.insert(planned.shard);
+    written += bytes.size();
+  }
+
+  void EndUnit(Job& job) {
+    job.unit->hashes = std::exchange(hashes, {});
+    held.push_back(std::move(*job.unit));
+    held_hidden.push_back(job.hidden);
+    if (job.hidden != nullptr || Clock::now() - last_record >= kRecordEvery) Record();
+  }
+
+  void Record() {
+    if (held.empty()) return;
+    for (const int shard : std::exchange(dirty, {})) files[shard]->Sync();
+    for (size_t i = 0; i < held.size(); ++i) {
+      if (const HiddenFile* hidden = held_hidden[i]) {
+        hidden->Sync();
+        held[i].hidden = SavedHidden{hidden->path().filename().string(), std::string(DTypeName(hidden->dtype())), HashOf(*hidden)};
+      }
+      journal.Append(held[i]);
+      const std::lock_guard lock(mutex);
+      recorded.insert(held[i].unit);
+    }
+    held.clear();
+    held_hidden.clear();
+    last_record = Clock::now();
+  }
+
+  void ThrowIfFailed() {
+    const std::lock_guard lock(mutex);
+    if (error) std::rethrow_exception(error);
+  }
+
+  void Enqueue(Job job, uint64_t bytes) {
+    std::unique_lock lock(mutex);
+    not_full.wait(lock, [&] { return error || queued_bytes == 0 || queued_bytes + bytes <= kQueueBytes; });
+    if (error) std::rethrow_exception(error);
+    queued_bytes += bytes;
+    queue.push_back(std::move(job));
+    not_empty.notify_one();
+  }
+};
+
+OutputWriter::OutputWriter(const OutputLayout& layout, fs::path directory, Journal& journal, bool resume)
+    : state_(std::make_unique<State>(layout, journal)) {
+  state_->directory = std::move(directory);
+  for (const OutputShard& shard : layout.shards) {
+    const fs::path path = state_->directory / (shard.file + ".partial");
+    const OutputFileOptions options{.mode = 0400, .direct = true};
+    if (resume) {
+      state_->files.push_back(OutputFile::Open(path, shard.size, options));
+    } else {
+      state_->files.push_back(OutputFile::Create(path, shard.size, options));
+      state_->files.back()->Write(0, shard.header);
+    }
+  }
+  for (const JournalUnit& unit : journal.finished()) {
+    for (const auto& [name, hash] : unit.hashes) {
+      if (const auto found = layout.index.find(name); found != layout.index.end()) state_->done[found->second] = true;
+    }
+  }
+  state_->thread = std::thread([state = state_.get()] { state->Loop(); });
+}
+
+OutputWriter::~OutputWriter() {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->stopping = true;
+    // On the way out of an error what is still queued is dropped; the journal does not know it, so a later run writes it.
+    if (std::uncaught_exceptions() > 0) {
+      state_->queue.clear();
+      state_->queued_bytes = 0;
+    }
+  }
+  state_->not_empty.notify_all();
+  state_->thread.join();
+}
+
+void OutputWriter::Put(const std::string& name, Tensor value) {
+  const OutputTensor* planned = state_->layout.Find(name);
+  if (planned == nullptr || planned->dtype != value.dtype() || planned->shape != value.shape()) {
+    throw Error(ErrorCode::kUnexpected,
+                "output tensor " + name + ": planned " +
+                    (planned == nullptr ? "nothing" : std::string(DTypeName(planned->dtype)) + " " + ShapeText(planned->shape)) +
+                    ", made " + std::string(DTypeName(value.dtype())) + " " + ShapeText(value.shape()),
+                "please report this with the recipe");
+  }
+  Job job;
+  job.tensor = state_->layout.index.at(name);
+  job.owned = std::move(value);
+  job.view = std::as_const(job.owned).view();
+  state_->done[job.tensor] = true;
+  const uint64_t bytes = planned->bytes();
+  state_->Enqueue(std::move(job), bytes);
+}
+
+void OutputWriter::PutView(const std::string& name, const ConstView& view) {
+  const OutputTensor* planned = state_->layout.Find(name);
+  MODELSLIM_CHECK(planned != nullptr && planned->dtype == view.dtype && planned->shape == view.shape);
+  Job job;
+  job.tensor = state_->layout.index.at(name);
+  job.view = view;
+  state_->done[job.tensor] = true;
+  state_->Enqueue(std::move(job), planned->bytes());
+}
+
+void OutputWriter::FinishUnit(int unit, const HiddenFile* hidden, std::string facts) {
+  Job job;
+  job.unit = JournalUnit{unit, {}, std::nullopt, std::move(facts)};
+  job.hidden = hidden;
+  state_->Enqueue(std::move(job), 0);
+}
+
+void OutputWriter::Drain() {
+  std::unique_lock lock(state_->mutex);
+  state_->flush = true;
+  state_->not_empty.notify_all();
+  state_->recorded_changed.wait(lock, [this] { return state_->error || (state_->queue.empty() && !state_->busy && !state_->flush); });
+  if (state_->error) std::rethrow_exception(state_->error);
+}
+
+void OutputWriter::WaitForUnit(int unit) {
+  std::unique_lock lock(state_->mutex);
+  state_->recorded_changed.wait(lock, [&] { return state_->error || state_->recorded.count(unit) > 0; });
+  if (state_->error) std::rethrow_exception(state_->error);
+}
+
+void OutputWriter::Publish() {
+  Drain();
+  for (size_t i = 0; i < state_->done.size(); ++i) {
+    if (!state_->done[i]) {
+      throw Error(ErrorCode::kUnexpected, "output tensor " + state_->layout.tensors[i].name + " was planned but never written",
+                  "please report this with the recipe");
+    }
+  }
+  for (size_t i = 0; i < state_->files.size(); ++i) {
+    state_->files[i]->Publish(state_->directory / state_->layout.shards[i].file);
+  }
+}
+
+uint64_t OutputWriter::bytes_written() const { return state_->written; }
+double OutputWriter::seconds() const { return static_cast<double>(state_->busy_us) * 1e-6; }
+
+}  // namespace modelslim

@@ -1,0 +1,345 @@
+#include "runner/run.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/progress.h"
+#include "base/stop.h"
+#include "runner/chunks.h"
+#include "runner/hidden_store.h"
+#include "runner/journal.h"
+#include "runner/output_writer.h"
+#include "runner/publish.h"
+#include "runner/read_ahead.h"
+
+namespace modelslim {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Three files take turns: one is read, one is written, and one is what the journal would go back to.
+constexpr int kHiddenFiles = 3;
+
+// Adds the time of a scope to a stage.
+class StageClock {
+ public:
+  explicit StageClock(double* seconds) : seconds_(seconds), start_(Clock::now()) {}
+  ~StageClock() { *seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+  StageClock(const StageClock&) = delete;
+  StageClock& operator=(const StageClock&) = delete;
+
+ private:
+  double* seconds_;
+  Clock::time_point start_;
+};
+
+// Keeps a second run out of the same directory.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(const fs::path& directory) {
+    const fs::path path = directory / "lock";
+    fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd_ < 0) ThrowSystemError("cannot create", path);
+    if (flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      close(fd_);
+      throw Error(ErrorCode::kMisuse, directory.parent_path().string() + ": another run is writing here",
+                  "wait for it, or choose another --save_path");
+    }
+  }
+  ~DirectoryLock() { close(fd_); }
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  int fd_;
+};
+
+class Run {
+ public:
+  Run(RunPlan& plan, const WeightSource& source, const TokenBatch* batch, const RunOptions& options)
+      : plan_(plan), layout_(plan.family->layout()), source_(source), batch_(batch), options_(options),
+        work_(WorkDirectory(options.save_path)) {
+    if (plan.needs_data && (batch == nullptr || batch->offsets.size() < 2)) {
+      throw Error(ErrorCode::kInvalidDataset, "the recipe needs calibration data, and the dataset has no samples",
+                  "give a dataset with at least one sample in spec.dataset");
+    }
+    if (plan.needs_data) residency_ = PlanResidency(*plan.family, batch->offsets, MemoryLimit());
+  }
+
+  RunReport Execute(const std::string& identity) {
+    const auto start = Clock::now();
+    const PeakMemory memory;
+    MakeDirectories(work_);
+    const DirectoryLock lock(work_);
+    OpenJournal(identity);
+    if (plan_.writes) writer_.emplace(plan_.layout, options_.save_path, *journal_, resumes_);
+    rest_ = plan_.family->MakeBlock(-1, source_);
+    state_.emplace(RunState{*plan_.family, *rest_, !plan_.needs_data, residency_.keep_packed, work_, options_.save_path, {}});
+    try {
+      WalkBlocks();
+      FinishRest();
+      if (writer_) Publish();
+    } catch (...) {
+      KeepWhatIsFinished();
+      throw;
+    }
+    report_.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    report_.peak_anonymous = memory.peak();
+    report_.output_bytes = plan_.writes ? plan_.layout.total_size : 0;
+    report_.units = Units();
+    report_.stages = {{"forward passes", forward_seconds_}, {"processors", process_seconds_}, {"quantize and queue", save_seconds_},
+                      {"waiting for the disk", wait_seconds_}};
+    return std::move(report_);
+  }
+
+ private:
+  int Units() const { return static_cast<int>(layout_.blocks.size()) + 1; }
+
+  uint64_t MemoryLimit() const { return options_.memory_limit != 0 ? options_.memory_limit : OfferedMemory() / 5 * 4; }
+
+  // Finds out where to begin. An earlier run counts only if everything it left is as its journal says.
+  void OpenJournal(const std::string& identity) {
+    journal_.emplace(work_ / "journal.jsonl", identity, options_.fresh);
+    if (journal_->replaced_other()) {
+      LogInfo("the directory holds an interrupted run of other settings; starting from the beginning");
+    }
+    if (journal_->finished().empty()) return;
+    if (CanResume()) {
+      resumes_ = true;
+      for (const JournalUnit& unit : journal_->finished()) {
+        first_ = std::max(first_, unit.unit + 1);
+        AppendLedger(unit.facts, &report_.ledger);
+      }
+      report_.resumed_units = first_;
+      LogInfo("going on after " + std::to_string(first_) + " of " + std::to_string(Units()) + " finished units");
+      return;
+    }
+    LogWarning("an interrupted run was found, but its files are not as its journal says; starting from the beginning");
+    journal_.reset();
+    journal_.emplace(work_ / "journal.jsonl", identity, true);
+  }
+
+  bool CanResume() {
+    if (!plan_.writes) return false;
+    const std::vector<JournalUnit>& finished = journal_->finished();
+    for (size_t i = 0; i < finished.size(); ++i) {
+      if (finished[i].unit != static_cast<int>(i)) return false;
+    }
+    const bool all = static_cast<int>(finished.size()) == Units();
+    for (const OutputShard& shard : plan_.layout.shards) {
+      const fs::path partial = options_.save_path / (shard.file + ".partial"), published = options_.save_path / shard.file;
+      std::error_code ignored;
+      if (fs::file_size(partial, ignored) == shard.size) continue;
+      if (!(all && fs::file_size(published, ignored) == shard.size)) return false;
+    }
+    if (!plan_.needs_data || finished.size() >= layout_.blocks.size()) return true;
+    const std::optional<SavedHidden>& hidden = finished.back().hidden;
+    if (!hidden) return false;
+    MakeHiddenFiles(/*keep=*/true);
+    for (int i = 0; i < kHiddenFiles; ++i) {
+      if (hidden_[i]->path().filename() != hidden->file) continue;
+      hidden_[i]->set_dtype(ParseDType(hidden->dtype).value_or(DType::kF32));
+      current_ = i;
+      return HashOf(*hidden_[i]) == hidden->hash;
+    }
+    return false;
+  }
+
+  void MakeHiddenFiles(bool keep) {
+    for (int i = 0; i < kHiddenFiles; ++i) {
+      hidden_[i] = std::make_unique<HiddenFile>(work_ / ("hidden-" + std::to_string(i)), batch_->offsets.back(),
+                                                plan_.family->HiddenWidth(), keep);
+    }
+  }
+
+  void WalkBlocks() {
+    for (auto& processor : plan_.processors) processor->PreRun(*state_);
+    ReadAhead ahead(source_);
+    const int blocks = static_cast<int>(layout_.blocks.size());
+    if (first_ < blocks) ahead.Start(layout_.blocks[first_].modules);
+    if (plan_.needs_data && first_ == 0) EmbedSamples();
+    if (options_.show_progress) progress_.emplace("quantizing", TotalWork());
+    if (progress_) progress_->Skip(WorkBefore(first_));
+    for (int index = first_; index < blocks; ++index) {
+      ThrowIfStopped();
+      const std::unique_ptr<Block> block = plan_.family->MakeBlock(index, source_);
+      if (index + 1 < blocks) ahead.Start(layout_.blocks[index + 1].modules);
+      ProcessBlock(*block, index);
+    }
+  }
+
+  void EmbedSamples() {
+    MakeHiddenFiles(/*keep=*/false);
+    const StageClock clock(&forward_seconds_);
+    for (const Chunk& chunk : residency_.chunks) {
+      const int64_t begin = batch_->offsets[chunk.begin], end = batch_->offsets[chunk.end];
+      const Tensor embedded =
+          plan_.family->Embed(*rest_, std::span(batch_->ids).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+      hidden_[current_]->set_dtype(embedded.dtype());
+      Convert(embedded.view(), hidden_[current_]->Rows(begin, end));
+    }
+  }
+
+  void ProcessBlock(Block& block, int index) {
+    const bool last = index + 1 == static_cast<int>(layout_.blocks.size());
+    const int target = (current_ + 1) % kHiddenFiles;
+    const Processor* final_step = nullptr;
+    for (const auto& processor : plan_.processors) {
+      if (processor->NeedsData()) final_step = processor.get();
+    }
+    for (auto& processor : plan_.processors) {
+      {
+        const StageClock clock(&process_seconds_);
+        processor->Preprocess(block, *state_);
+      }
+      const bool hands_on = processor.get() == final_step && !last;
+      if (processor->NeedsData()) {
+        Forward(block, *processor, hands_on && !processor->ForwardsAgain() ? hidden_[target].get() : nullptr);
+      }
+      {
+        const StageClock clock(&process_seconds_);
+        processor->Postprocess(block, *state_);
+      }
+      if (processor->ForwardsAgain() && hands_on) Forward(block, *processor, hidden_[target].get());
+    }
+    const bool handed_on = final_step != nullptr && !last;
+    Save(block, layout_.blocks[index].modules, layout_.blocks[index].attention, index, handed_on ? hidden_[target].get() : nullptr);
+    if (handed_on) current_ = target;
+    // The file that the next block will write is the one the journal points to until this block's line is there.
+    if (writer_ && plan_.needs_data && index > 0 && !last) {
+      const StageClock clock(&wait_seconds_);
+      if (index > first_) writer_->WaitForUnit(index - 1);
+    }
+    if (progress_) progress_->Advance(WorkOf(index), block.name());
+  }
+
+  // Forwards all samples through the block; `out` (null: nobody wants it) gets what the next block will read.
+  void Forward(Block& block, Processor& processor, HiddenFile* out) {
+    const StageClock clock(&forward_seconds_);
+    const HiddenFile& in = *hidden_[current_];
+    std::vector<int64_t> offsets;
+    for (const Chunk& chunk : residency_.chunks) {
+      ThrowIfStopped();
+      const int64_t begin = batch_->offsets[chunk.begin], end = batch_->offsets[chunk.end];
+      offsets.clear();
+      for (int64_t s = chunk.begin; s <= chunk.end; ++s) offsets.push_back(batch_->offsets[s] - begin);
+      ForwardContext context;
+      context.groups = {offsets, chunk.begin};
+      context.ids = std::span(batch_->ids).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+      context.kv = processor.kv_observer();
+      context.keep_packed = residency_.keep_packed && residency_.chunks.size() > 1;
+      context.rest = rest_.get();
+      const Tensor result = plan_.family->Forward(block, context, in.Rows(begin, end));
+      if (out == nullptr) continue;
+      out->set_dtype(result.dtype());
+      Convert(result.view(), out->Rows(begin, end));
+    }
+    ++report_.forwards;
+    report_.gemm_flops += 2 * plan_.blocks[block.info().index].multiply_adds_per_token * static_cast<double>(batch_->offsets.back());
+  }
+
+  void Save(Block& block, const std::vector<ModuleInfo>& modules, const std::vector<std::string>& attention, int unit,
+            const HiddenFile* hidden) {
+    const StageClock clock(&save_seconds_);
+    plan_.family->BeforeSave(block);
+    std::vector<LedgerEntry> entries;
+    SaveModules(block, modules, attention, plan_, source_, {options_.measure_errors, plan_.writes}, state_->extras,
+                writer_ ? &*writer_ : nullptr, &entries);
+    if (writer_) writer_->FinishUnit(unit, hidden, LedgerText(entries));
+    report_.ledger.insert(report_.ledger.end(), std::make_move_iterator(entries.begin()), std::make_move_iterator(entries.end()));
+  }
+
+  void FinishRest() {
+    for (auto& processor : plan_.processors) processor->PostRun(*state_);
+    const int unit = Units() - 1;
+    if (first_ <= unit) {
+      Save(*rest_, layout_.rest, {}, unit, nullptr);
+      if (progress_) progress_->Advance(WorkOf(unit), "outside of the layers");
+    }
+    const StageClock clock(&wait_seconds_);
+    if (writer_) writer_->Drain();
+  }
+
+  void Publish() {
+    progress_.reset();
+    PublishOutput(plan_, options_.model_path, options_.save_path, report_, *writer_);
+    writer_.reset();
+    journal_.reset();
+    for (auto& file : hidden_) file.reset();
+    fs::remove_all(work_);
+    SyncDirectory(options_.save_path);
+  }
+
+  void KeepWhatIsFinished() {
+    progress_.reset();
+    if (!writer_) return;
+    try {
+      writer_->Drain();
+    } catch (const std::exception& error) {
+      LogDebug(std::string("while stopping: ") + error.what());
+    }
+  }
+
+  // Work in bytes moved, a forward counting as what it multiplies.
+  double WorkOf(int unit) const {
+    const BlockCost& cost = plan_.blocks[unit];
+    const double tokens = batch_ != nullptr && plan_.needs_data ? static_cast<double>(batch_->offsets.back()) : 0;
+    constexpr double kMultiplyAddsPerByte = 50;  // what a machine does of one while it does the other, roughly
+    return static_cast<double>(cost.bytes_read + cost.bytes_written) +
+           cost.multiply_adds_per_token * tokens * cost.forwards / kMultiplyAddsPerByte;
+  }
+  double WorkBefore(int unit) const {
+    double work = 0;
+    for (int i = 0; i < unit; ++i) work += WorkOf(i);
+    return work;
+  }
+  double TotalWork() const { return WorkBefore(Units()); }
+
+  RunPlan& plan_;
+  const ModelLayout& layout_;
+  const WeightSource& source_;
+  const TokenBatch* batch_;
+  const RunOptions& options_;
+  fs::path work_;
+  Residency residency_;
+  std::optional<Journal> journal_;
+  std::array<std::unique_ptr<HiddenFile>, kHiddenFiles> hidden_;
+  int current_ = 0;  // the hidden file that the next block reads
+  std::unique_ptr<Block> rest_;
+  std::optional<RunState> state_;
+  std::optional<OutputWriter> writer_;
+  std::optional<Progress> progress_;
+  bool resumes_ = false;
+  int first_ = 0;  // the first unit that is still to be done
+  RunReport report_;
+  double forward_seconds_ = 0, process_seconds_ = 0, save_seconds_ = 0, wait_seconds_ = 0;
+};
+
+}  // namespace
+
+fs::path WorkDirectory(const fs::path& save_path) { return save_path / ".modelslim"; }
+
+RunReport Execute(RunPlan& plan, const WeightSource& source, const TokenBatch* batch, const std::string& identity,
+                  const RunOptions& options) {
+  ClearStopRequest();
+  if (batch != nullptr && plan.needs_data && !batch->offsets.empty()) {
+    Run run(plan, source, batch, options);
+    RunReport report = run.Execute(identity);
+    report.tokens = batch->offsets.back();
+    return report;
+  }
+  return Run(plan, source, batch, options).Execute(identity);
+}
+
+}  // namespace modelslim

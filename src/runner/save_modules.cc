@@ -1,0 +1,127 @@
+#include "runner/save_modules.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/stop.h"
+#include "format/ascend_v1_write.h"
+#include "processor/linear_result.h"
+#include "quant/weight_error.h"
+
+namespace modelslim {
+namespace {
+
+class Saver {
+ public:
+  Saver(const RunPlan& plan, const WeightSource& source, const SaveOptions& options, ExtraValues& extras,
+        OutputWriter* writer, std::vector<LedgerEntry>* ledger)
+      : plan_(plan), source_(source), options_(options), extras_(extras), writer_(writer), ledger_(ledger) {}
+
+  void Linear(LinearModule& module) {
+    if (LinearResult* result = QuantizedResult(module)) {
+      Quantized(module, *result);
+    } else {
+      Float(module.weight());
+      if (Parameter* bias = module.bias()) Float(*bias);
+    }
+    module.Release();
+    source_.DontNeed(module.weight().info());
+  }
+
+  void Norm(NormModule& module) {
+    Float(module.weight());
+    if (Parameter* bias = module.bias()) Float(*bias);
+  }
+
+  void Float(Parameter& parameter) {
+    if (writer_ == nullptr) return;
+    const OutputTensor* planned = plan_.layout.Find(parameter.name());
+    if (planned == nullptr) {
+      throw Error(ErrorCode::kUnexpected, "parameter " + parameter.name() + " has no place in the planned output",
+                  "please report this with the recipe");
+    }
+    const ConstView values = parameter.Get();
+    if (values.dtype != planned->dtype) {
+      writer_->Put(parameter.name(), ConvertTo(values, planned->dtype));
+    } else if (!parameter.modified() && source_.Map(parameter.info())) {
+      writer_->PutView(parameter.name(), values);
+    } else {
+      writer_->Put(parameter.name(), Tensor::Copy(values));
+    }
+    parameter.Release();
+  }
+
+  void Extras(const std::string& module) {
+    const auto values = extras_.find(module);
+    if (values == extras_.end()) return;
+    for (ExtraValue& extra : values->second) {
+      if (writer_ != nullptr) writer_->Put(extra.name, std::move(extra.value));
+    }
+    extras_.erase(values);
+  }
+
+ private:
+  void Quantized(LinearModule& module, LinearResult& result) {
+    const QuantizedWeight& weight = result.Weight(module);
+    Measure(module, result, weight);
+    if (writer_ == nullptr) return;
+    QuantizedLinear linear;
+    linear.name = module.name();
+    linear.mode = result.mode;
+    linear.weight = result.TakeWeight();
+    linear.input = result.input;
+    if (Parameter* bias = module.bias()) linear.bias = bias->Get();
+    WriteAscendLinear(std::move(linear), plan_.family->layout().dtype, plan_.compat,
+                      [this](const std::string& name, Tensor value) { writer_->Put(name, std::move(value)); });
+  }
+
+  void Measure(LinearModule& module, const LinearResult& result, const QuantizedWeight& weight) {
+    LedgerEntry entry;
+    entry.name = module.name();
+    entry.type = QuantModeName(result.mode);
+    entry.by = result.by;
+    if (result.input) {
+      entry.has_input = true;
+      entry.input_scale = result.input->scale;
+      entry.input_offset = result.input->offset;
+    }
+    if (options_.measure_errors) {
+      const WeightError error = Compare(module.weight().Get(), weight);
+      entry.weight_error = error.relative();
+      entry.max_abs_error = error.max_abs;
+      entry.clipped_share = error.clipped_share();
+      entry.scale_min = error.scale_min;
+      entry.scale_max = error.scale_max;
+    }
+    ledger_->push_back(std::move(entry));
+  }
+
+  const RunPlan& plan_;
+  const WeightSource& source_;
+  const SaveOptions& options_;
+  ExtraValues& extras_;
+  OutputWriter* writer_;
+  std::vector<LedgerEntry>* ledger_;
+};
+
+}  // namespace
+
+void SaveModules(Block& block, const std::vector<ModuleInfo>& modules, const std::vector<std::string>& attention,
+                 const RunPlan& plan, const WeightSource& source, const SaveOptions& options, ExtraValues& extras,
+                 OutputWriter* writer, std::vector<LedgerEntry>* ledger) {
+  Saver saver(plan, source, options, extras, writer, ledger);
+  for (const ModuleInfo& module : modules) {
+    ThrowIfStopped();
+    if (LinearModule* linear = block.FindLinear(module.name)) {
+      saver.Linear(*linear);
+    } else if (NormModule* norm = block.FindNorm(module.name)) {
+      saver.Norm(*norm);
+    } else {
+      for (const ParamInfo& param : module.params) saver.Float(*block.FindParameter(param.name));
+    }
+    saver.Extras(module.name);
+  }
+  for (const std::string& name : attention) saver.Extras(name);
+}
+
+}  // namespace modelslim
