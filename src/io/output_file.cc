@@ -109,9 +109,13 @@ ssize_t WriteOnce(int fd, const std::byte* data, size_t size, uint64_t offset) {
               "free some space, or choose another --save_path, and run the command again");
 }
 
-// Gives the open, empty file its size. fallocate also claims the blocks; posix_fallocate is avoided because it falls
-// back to writing every block where the file system has no such call.
+// Gives the open, empty file its size. The free space is looked at first: fallocate takes all there is before it says
+// that it was not enough, and other programs would run dry meanwhile. posix_fallocate is avoided because it writes
+// every block where the file system has no such call.
 void Reserve(int fd, const fs::path& path, uint64_t size) {
+  struct statvfs info {};
+  const bool known = fstatvfs(fd, &info) == 0 && info.f_blocks != 0;
+  if (known && uint64_t{info.f_bavail} * info.f_frsize < size) FailForSpace("cannot reserve", path, size);
   int result = 0;
   do {
     result = size == 0 ? 0 : fallocate(fd, 0, 0, static_cast<off_t>(size));
@@ -119,9 +123,6 @@ void Reserve(int fd, const fs::path& path, uint64_t size) {
   if (result == 0) return;
   if (errno == ENOSPC || errno == EDQUOT) FailForSpace("cannot reserve", path, size);
   if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL) ThrowSystemError("cannot reserve space for", path);
-  struct statvfs info {};
-  if (fstatvfs(fd, &info) == 0 && uint64_t{info.f_bavail} * info.f_frsize < size && info.f_blocks != 0)
-    FailForSpace("cannot reserve", path, size);
   if (ftruncate(fd, static_cast<off_t>(size)) != 0) ThrowSystemError("cannot set the size of", path);
 }
 

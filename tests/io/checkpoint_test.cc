@@ -1,0 +1,203 @@
+#include "io/checkpoint.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstring>
+
+#include "io/expect_error.h"
+#include "io/json.h"
+#include "io/temp_dir.h"
+
+namespace modelslim {
+namespace {
+
+Tensor Values(std::initializer_list<float> values) {
+  Tensor tensor(DType::kF32, {static_cast<int64_t>(values.size())});
+  std::copy(values.begin(), values.end(), tensor.as<float>());
+  return tensor;
+}
+
+// Two shards: "b" and "a" in the first, "c" in the second.
+class CheckpointTest : public ::testing::Test {
+ protected:
+  CheckpointTest() {
+    WriteSafetensors(dir_ / kFirst, {{"b", Values({1, 2}).view()}, {"a", Values({3}).view()}});
+    WriteSafetensors(dir_ / kSecond, {{"c", Values({4, 5, 6}).view()}});
+    Index(R"({"metadata":{"total_size":24},"weight_map":{"c":"model-00002-of-00002.safetensors",
+      "a":"model-00001-of-00002.safetensors","b":"model-00001-of-00002.safetensors"}})");
+  }
+
+  void Index(std::string_view text) { dir_.Put("model.safetensors.index.json", text); }
+  void Refused(ErrorCode code, std::initializer_list<std::string> parts) {
+    ExpectError([&] { Checkpoint(dir_.path()); }, code, parts);
+  }
+
+  static constexpr const char* kFirst = "model-00001-of-00002.safetensors";
+  static constexpr const char* kSecond = "model-00002-of-00002.safetensors";
+  TempDir dir_;
+};
+
+TEST_F(CheckpointTest, ListsFindsAndReads) {
+  const Checkpoint checkpoint(dir_.path());
+  std::string order;
+  for (const CheckpointTensor& tensor : checkpoint.tensors()) order += tensor.name;
+  EXPECT_EQ(order, "abc");
+  EXPECT_EQ(checkpoint.total_bytes(), 24u);
+  EXPECT_EQ(checkpoint.shards(), (std::vector<std::string>{kFirst, kSecond}));
+  EXPECT_TRUE(checkpoint.warnings().empty());
+  const CheckpointTensor* const c = checkpoint.Find("c");
+  ASSERT_NE(c, nullptr);
+  EXPECT_EQ(c->shape, Shape{3});
+  EXPECT_EQ(c->shard, 1u);
+  EXPECT_TRUE(c->indexed);
+  EXPECT_EQ(checkpoint.Get("c").as<float>()[2], 6.0f);
+  EXPECT_EQ(checkpoint.Get(*checkpoint.Find("b")).as<float>()[1], 2.0f);
+  EXPECT_EQ(checkpoint.Find("d"), nullptr);
+  ExpectError([&] { checkpoint.Get("d"); }, ErrorCode::kInvalidModel, {dir_.path().string(), "'d'"});
+  checkpoint.WillNeed("c");
+  checkpoint.DontNeed("c");
+  checkpoint.DontNeed("absent");
+  EXPECT_EQ(checkpoint.Get("c").as<float>()[0], 4.0f);
+}
+
+TEST_F(CheckpointTest, StaysValidWhenMoved) {
+  Checkpoint first(dir_.path());
+  const Checkpoint second(std::move(first));
+  EXPECT_EQ(second.Get("a").as<float>()[0], 3.0f);
+}
+
+TEST_F(CheckpointTest, ReadsASingleFileAndOtherStems) {
+  const TempDir dir;
+  WriteSafetensors(dir / "model.safetensors", {{"x", Values({1}).view()}});
+  EXPECT_EQ(Checkpoint(dir.path()).Get("x").as<float>()[0], 1.0f);
+  WriteSafetensors(dir / "quant_model_weights.safetensors", {{"y", Values({2}).view()}});
+  const Checkpoint other(dir.path(), "quant_model_weights");
+  EXPECT_EQ(other.Find("x"), nullptr);
+  EXPECT_EQ(other.Get("y").as<float>()[0], 2.0f);
+}
+
+TEST_F(CheckpointTest, FollowsSymbolicLinksToShards) {
+  const TempDir blobs;
+  fs::rename(dir_ / kFirst, blobs / "abc123");
+  fs::create_symlink(blobs / "abc123", dir_ / kFirst);
+  EXPECT_EQ(Checkpoint(dir_.path()).Get("b").as<float>()[0], 1.0f);
+}
+
+TEST_F(CheckpointTest, WhatTheIndexDoesNotNameIsFoundAndSaid) {
+  Index(R"({"weight_map":{"a":"model-00001-of-00002.safetensors","c":"model-00002-of-00002.safetensors"}})");
+  const Checkpoint checkpoint(dir_.path());
+  const CheckpointTensor* const b = checkpoint.Find("b");
+  ASSERT_NE(b, nullptr);
+  EXPECT_FALSE(b->indexed);
+  EXPECT_EQ(checkpoint.Get("b").as<float>()[0], 1.0f);
+  ASSERT_EQ(checkpoint.warnings().size(), 1u);
+  EXPECT_THAT(checkpoint.warnings()[0], ::testing::HasSubstr("does not name 'b'"));
+}
+
+TEST_F(CheckpointTest, TheIndexDecidesBetweenTwoCopies) {
+  WriteSafetensors(dir_ / kFirst, {{"b", Values({1, 2}).view()}, {"a", Values({3}).view()}, {"c", Values({9}).view()}});
+  const Checkpoint checkpoint(dir_.path());
+  EXPECT_EQ(checkpoint.Get("c").as<float>()[0], 4.0f);
+  EXPECT_EQ(checkpoint.tensors().size(), 3u);
+  ASSERT_EQ(checkpoint.warnings().size(), 1u);
+  EXPECT_THAT(checkpoint.warnings()[0], ::testing::HasSubstr("second file holds 'c'"));
+}
+
+TEST_F(CheckpointTest, NamesWhatIsMissing) {
+  fs::remove(dir_ / kSecond);
+  Refused(ErrorCode::kInvalidModel, {"expected 2 weight files, found 1; missing: 'model-00002-of-00002.safetensors'"});
+}
+
+TEST_F(CheckpointTest, NamesADanglingLink) {
+  fs::remove(dir_ / kSecond);
+  fs::create_symlink("nowhere", dir_ / kSecond);
+  Refused(ErrorCode::kInvalidModel, {"missing: 'model-00002-of-00002.safetensors'"});
+}
+
+TEST_F(CheckpointTest, NamesATruncatedShard) {
+  fs::resize_file(dir_ / kSecond, fs::file_size(dir_ / kSecond) - 1);
+  Refused(ErrorCode::kInvalidModel, {kSecond, "'c'", "expected bytes [0, 12) of the data, found a file with 11"});
+  fs::resize_file(dir_ / kSecond, 0);
+  Refused(ErrorCode::kInvalidModel, {kSecond, "found 0"});
+}
+
+TEST_F(CheckpointTest, TheFirstBadShardIsReportedAtAnyThreadCount) {
+  fs::resize_file(dir_ / kFirst, 3);
+  fs::resize_file(dir_ / kSecond, 5);
+  for (int i = 0; i < 20; ++i) Refused(ErrorCode::kInvalidModel, {kFirst, "found 3"});
+}
+
+TEST_F(CheckpointTest, NamesTensorsThatNoShardHolds) {
+  Index(R"({"weight_map":{"a":"model-00001-of-00002.safetensors","q":"model-00001-of-00002.safetensors",
+    "b":"model-00002-of-00002.safetensors","c":"model-00002-of-00002.safetensors"}})");
+  Refused(ErrorCode::kInvalidModel,
+          {"index.json", "expected 4 tensors in the files it names, found 2",
+           "missing: 'b in model-00002-of-00002.safetensors', 'q in model-00001-of-00002.safetensors'"});
+}
+
+TEST_F(CheckpointTest, ShardsCannotLieElsewhere) {
+  for (const char* const bad : {"../model.safetensors", "/etc/passwd", "a/../../b.safetensors", ".", "..",
+                                "./model.safetensors", "a\\\\b", "", "a/", "x\\u0000y"}) {
+    Index(std::string(R"({"weight_map":{"a":")") + bad + "\"}}");
+    Refused(ErrorCode::kSecurity, {"index.json: weight_map.a: expected the name of a file in the model's directory"});
+  }
+}
+
+TEST_F(CheckpointTest, RefusesBadIndexes) {
+  Index("{");
+  Refused(ErrorCode::kInvalidModel, {"index.json: line 1, column 2"});
+  Index("[]");
+  Refused(ErrorCode::kInvalidModel, {"index.json: expected an object, found an array"});
+  Index("{}");
+  Refused(ErrorCode::kInvalidModel, {"weight_map: expected an object, found nothing"});
+  Index(R"({"weight_map":{}})");
+  Refused(ErrorCode::kInvalidModel, {"weight_map: expected the shards of the tensors"});
+  Index(R"({"weight_map":{"model.a":7}})");
+  Refused(ErrorCode::kInvalidModel, {"weight_map['model.a']: expected a string, found an integer (7)"});
+  Index(R"({"weight_map":{"a":"x.safetensors","a":"y.safetensors"}})");
+  Refused(ErrorCode::kInvalidModel, {"'a' twice"});
+  Index("");
+  Refused(ErrorCode::kInvalidModel, {"empty document"});
+}
+
+TEST_F(CheckpointTest, RefusesDirectoriesWithoutWeights) {
+  const TempDir dir;
+  ExpectError([&] { Checkpoint(dir / "absent"); }, ErrorCode::kInvalidModel, {"absent", "no such model directory"});
+  ExpectError([&] { Checkpoint(dir.path()); }, ErrorCode::kInvalidModel,
+              {"expected model.safetensors.index.json or model.safetensors, found neither"});
+  const fs::path file = dir.Put("pytorch_model.bin", "x");
+  ExpectError([&] { Checkpoint{file}; }, ErrorCode::kInvalidModel, {"expected a model directory, found a file"});
+  try {
+    Checkpoint{dir.path()};
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.tip(), ::testing::HasSubstr("'pytorch_model.bin'; convert the weights to safetensors"));
+  }
+  WriteSafetensors(dir / "model.safetensors", {});
+  ExpectError([&] { Checkpoint(dir.path()); }, ErrorCode::kInvalidModel,
+              {"model.safetensors: expected weights, found no tensor at all"});
+}
+
+TEST_F(CheckpointTest, AWeightFileThatIsADirectoryIsRefused) {
+  const TempDir dir;
+  fs::create_directory(dir / "model.safetensors");
+  EXPECT_THROW(Checkpoint(dir.path()), Error);
+}
+
+TEST_F(CheckpointTest, FingerprintChangesWithTheFiles) {
+  const std::string before = Checkpoint(dir_.path()).Fingerprint();
+  EXPECT_EQ(before.size(), 32u);
+  EXPECT_EQ(Checkpoint(dir_.path()).Fingerprint(), before);
+  const auto time = fs::last_write_time(dir_ / kSecond);
+  fs::last_write_time(dir_ / kSecond, time + std::chrono::seconds(1));
+  EXPECT_NE(Checkpoint(dir_.path()).Fingerprint(), before);
+  fs::last_write_time(dir_ / kSecond, time);
+  EXPECT_EQ(Checkpoint(dir_.path()).Fingerprint(), before);
+  WriteSafetensors(dir_ / kSecond, {{"c", Values({4, 5, 6}).view()}, {"d", Values({0}).view()}});
+  fs::last_write_time(dir_ / kSecond, time);
+  EXPECT_NE(Checkpoint(dir_.path()).Fingerprint(), before);
+}
+
+}  // namespace
+}  // namespace modelslim
