@@ -13,9 +13,11 @@ struct KvSmoothOptions {
   float min_magnitude = 1e-30f;
 };
 
-// key_absmax: max |k| per (kv head, channel) after the rotary embedding, kv_heads * d values, d even. Channels j and j
-// + d/2 rotate together and share p = max of the two. Linear kind: one scale per (kv head, channel): k_proj rows and
-// bias are divided by Reciprocal-free division, q_proj rows and bias multiplied by the scale of their head's key head.
+// key_absmax: max |k| per (kv head, channel) after the rotary embedding, kv_heads * d values, d even. Channels j and
+// j + d/2 rotate together and share p, the larger of the two.
+//
+// Linear kind: one scale per (kv head, channel). Rows and bias of k_proj are divided by it, those of q_proj multiplied
+// by the scale of the key head that their head reads.
 Channels KvSmoothScale(const Channels& key_absmax, const HeadLayout& layout, const KvSmoothOptions& options = {});
 void ApplyKvSmoothLinear(const LinearParams& query, const LinearParams& key, const Channels& scale,
                          const HeadLayout& layout);
