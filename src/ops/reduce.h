@@ -23,7 +23,11 @@ void ColumnMin(const ConstView& x, const View& out);
 void ColumnMax(const ConstView& x, const View& out);
 void ColumnAbsMax(const ConstView& x, const View& out);
 void ColumnMinMax(const ConstView& x, const View& min, const View& max);
-// Mean over rows of |x|; sums in f64 over fixed blocks of rows.
+// sums[c] += sum over rows of |x|, f64 [C]. Exact, so independent of how rows are cut into calls, for bf16 and f16
+// values whose magnitudes lie within a factor of 2^30 or so; blocks of rows that depend on their number alone
+// otherwise.
+void ColumnSumAbs(const ConstView& x, const View& sums);
+// Mean over the rows of this call of |x|, from those sums.
 void ColumnMeanAbs(const ConstView& x, const View& out);
 
 // Per row, into f32 [rows].
