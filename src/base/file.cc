@@ -50,8 +50,9 @@ void ThrowSystemError(std::string_view what, const fs::path& path) {
               std::string(what) + " " + path.string() + ": " + std::strerror(code), tip);
 }
 
+// O_NONBLOCK: a pipe in place of the file is refused below instead of being waited for.
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) ThrowSystemError("cannot open", path);
   size_ = SizeOfRegularFile(file.get(), path);
   if (size_ == 0) return;
@@ -78,7 +79,7 @@ void MappedFile::WillNeed(uint64_t offset, uint64_t size) const { Advise(data_, 
 void MappedFile::DontNeed(uint64_t offset, uint64_t size) const { Advise(data_, size_, offset, size, MADV_DONTNEED); }
 
 std::string ReadTextFile(const fs::path& path, uint64_t limit) {
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) ThrowSystemError("cannot open", path);
   const uint64_t size = SizeOfRegularFile(file.get(), path);
   if (size > limit) {

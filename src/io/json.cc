@@ -69,6 +69,10 @@ Json::~Json() = default;
 Json::Json(JsonArray value) : value_(std::move(value)) {}
 Json::Json(JsonObject value) : value_(std::move(value)) {}
 
+bool Json::IsNumber(std::string_view text) {
+  return ShapeOf(text).valid || text == "NaN" || text == "Infinity" || text == "-Infinity";
+}
+
 std::optional<Json> Json::Number(std::string_view text) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   if (text == "NaN") return Json(std::numeric_limits<double>::quiet_NaN());

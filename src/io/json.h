@@ -76,6 +76,7 @@ class Json {
 
   // A number as it stands in a document: JSON's grammar, or NaN, Infinity, -Infinity. Nothing when it is none of these.
   static std::optional<Json> Number(std::string_view text);
+  static bool IsNumber(std::string_view text);
 
   Kind kind() const { return static_cast<Kind>(value_.index()); }
   bool is_null() const { return kind() == Kind::kNull; }

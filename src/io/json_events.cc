@@ -131,7 +131,7 @@ class Walker {
     const std::string_view token = text_.substr(begin, at_ - begin);
     if (token == "null") return handler_.Null();
     if (token == "true" || token == "false") return handler_.Bool(token == "true");
-    if (!Json::Number(token)) {
+    if (!Json::IsNumber(token)) {
       at_ = begin;
       FailHere("a value");
     }

@@ -21,7 +21,7 @@ namespace {
 
 constexpr size_t kBufferSize = size_t{8} << 20;
 // Below this the two buffered ends of a direct write cost more than they save.
-constexpr size_t kSmallestDirect = size_t{1} << 20;
+constexpr size_t kSmallestDirect = size_t{256} << 10;
 
 // O_DIRECT asks for the device's block size; a whole page keeps direct and buffered writes from ever sharing one, so
 // that no stale page of the cache can be written over them later.

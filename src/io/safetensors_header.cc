@@ -244,9 +244,13 @@ SafetensorsHeader ParseSafetensorsHeader(std::span<const std::byte> head, uint64
   }
   const uint64_t data_size = file_size - header.data_begin;
   CheckSizes(header.slots, data_size, file);
-  std::stable_sort(header.slots.begin(), header.slots.end(), [](const SafetensorsSlot& a, const SafetensorsSlot& b) {
+  // Writers list tensors in the order of their bytes, so there is seldom anything to sort.
+  const auto before = [](const SafetensorsSlot& a, const SafetensorsSlot& b) {
     return a.offset != b.offset ? a.offset < b.offset : a.size < b.size;
-  });
+  };
+  if (!std::is_sorted(header.slots.begin(), header.slots.end(), before)) {
+    std::stable_sort(header.slots.begin(), header.slots.end(), before);
+  }
   CheckCoverage(header.slots, data_size, file);
   for (SafetensorsSlot& slot : header.slots) slot.offset += header.data_begin;
   return header;

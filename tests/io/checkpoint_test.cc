@@ -1,6 +1,7 @@
 #include "io/checkpoint.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <cstring>
@@ -183,6 +184,15 @@ TEST_F(CheckpointTest, AWeightFileThatIsADirectoryIsRefused) {
   const TempDir dir;
   fs::create_directory(dir / "model.safetensors");
   EXPECT_THROW(Checkpoint(dir.path()), Error);
+}
+
+TEST_F(CheckpointTest, APipeIsRefusedWithoutWaiting) {
+  fs::remove(dir_ / kSecond);
+  ASSERT_EQ(mkfifo((dir_ / kSecond).c_str(), 0600), 0);
+  Refused(ErrorCode::kSecurity, {kSecond, "expected a regular file, found a special file"});
+  fs::remove(dir_ / "model.safetensors.index.json");
+  ASSERT_EQ(mkfifo((dir_ / "model.safetensors.index.json").c_str(), 0600), 0);
+  Refused(ErrorCode::kSecurity, {"index.json", "expected a regular file"});
 }
 
 TEST_F(CheckpointTest, FingerprintChangesWithTheFiles) {
