@@ -58,8 +58,9 @@ class ActivationQuantizer {
   const ActivationSpec& spec() const;
 
   // Observes the samples in order and writes the fake-quantized rows to `out` (type and shape of x; may be x itself;
-  // null data: observe only). A sample without rows is skipped, except by the histogram, which refuses it as the
-  // reference does. Throws Error(kInvalidDataset) for that, and when a sample holds nothing finite (histogram).
+  // null data: observe only). A sample without rows is skipped: for the reference that is a forward pass that never
+  // happened (an expert that no token reached). Throws Error(kInvalidDataset) when the histogram meets a sample with
+  // nothing finite in it.
   void Calibrate(const ConstView& x, std::span<const int64_t> offsets, const View& out);
 
   // Samples with rows seen so far. A static quantizer that has seen none has no parameters.

@@ -21,9 +21,9 @@ Tensor DeqScaleFromModel(const ConstView& stored);  // f32, from either form
 Tensor QuantBias(const ConstView& codes, const AffineParams& input, const ConstView& weight_scale,
                  const ConstView& bias);
 
-// What compensates the shift of 4-bit weights to unsigned, by the name of the module: [out, 1] (up, gate, q, k, v
-// projections, w1, w3), [out, 16] (down, o projections, w2: one per sixteenth of the inputs), else 8 * the row sum too
-// (kReduceOther) or the unreduced, unscaled product [out, in] that the reference writes (kKeepOther).
+// What compensates the shift of 4-bit weights to unsigned, 8 * the sum of q * scale, by the name of the module: [out,
+// 1] for up, gate, q, k, v projections, w1, w3; [out, 16] for down and o projections and w2 (one per sixteenth of the
+// inputs). For any other name the reference writes the product q * scale itself, [out, in], neither summed nor scaled.
 enum class ScaleBiasShape : uint8_t { kRow, kSixteenths, kOther };
 ScaleBiasShape ScaleBiasShapeOf(std::string_view module);
 // codes: I8 [out, in]. kOther gives q * scale. Throws Error(kUnsupported) when kSixteenths and in is not a multiple

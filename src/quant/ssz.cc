@@ -1,0 +1,166 @@
+#include "quant/ssz.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "base/parallel.h"
+#include "quant/affine.h"
+#include "quant/affine_kernels.h"
+#include "quant/row_magnitude.h"
+#include "quant/simd.h"
+
+namespace modelslim {
+namespace {
+
+// A row never looks at the others except for the common stop, so each runs on alone, in the cache, and notes what the
+// stop needs to know. A step depends on the scale before it only, so a row ends when a scale comes back: whatever the
+// cycle holds has been tried, and nothing can improve any more.
+struct RowTrace {
+  std::vector<bool> converged;                      // per step
+  bool converged_afterwards = true;                 // of all steps beyond
+  std::vector<std::pair<int, float>> improvements;  // step, scale; in order
+  float initial = 0.0f;
+};
+
+struct Sums {
+  double product, square;
+};
+
+// The integers are those of 2.2 with offset 0; sums of R(w q) and R(q q) in f64, by 8 lanes so that the order is fixed.
+template <class D>
+MODELSLIM_INLINE Sums QuantizeAndSum(const float* w, int64_t n, float scale, float lowest, float highest, float* q) {
+  constexpr bool kReciprocal = std::is_same_v<D, BF16>;
+  const float divide = kReciprocal ? 1.0f / scale : scale;
+  double product = 0.0, square = 0.0;
+#pragma omp simd reduction(+ : product, square) simdlen(8)
+  for (int64_t i = 0; i < n; ++i) {
+    const float quotient = FastRound<D>(kReciprocal ? w[i] * divide : w[i] / divide);
+    q[i] = ClampAndRound(quotient, lowest, highest) - kRoundingMagic;
+    product += static_cast<double>(FastRound<D>(w[i] * q[i]));
+    square += static_cast<double>(FastRound<D>(q[i] * q[i]));
+  }
+  return {product, square};
+}
+
+// Sum of squared errors; D: dtype of weight and scale, P: of the error.
+template <class D, class P>
+MODELSLIM_INLINE double SquaredError(const float* w, const float* q, int64_t n, float scale) {
+  double sum = 0.0;
+#pragma omp simd reduction(+ : sum) simdlen(8)
+  for (int64_t i = 0; i < n; ++i) {
+    const float error = FastRound<P>(w[i] - FastRound<P>(FastRound<D>(q[i] * scale)));
+    sum += static_cast<double>(FastRound<P>(error * error));
+  }
+  return sum;
+}
+
+#define MODELSLIM_SSZ(name, D)                                                                                  \
+  MODELSLIM_MULTIVERSION Sums Sums##name(const float* w, int64_t n, float s, float low, float high, float* q) { \
+    return QuantizeAndSum<D>(w, n, s, low, high, q);                                                            \
+  }                                                                                                             \
+  MODELSLIM_MULTIVERSION double Error##name(const float* w, const float* q, int64_t n, float s) {               \
+    return SquaredError<D, D>(w, q, n, s);                                                                      \
+  }
+#define MODELSLIM_SSZ_WIDE(name, D)                                                                   \
+  MODELSLIM_MULTIVERSION double WideError##name(const float* w, const float* q, int64_t n, float s) { \
+    return SquaredError<D, float>(w, q, n, s);                                                        \
+  }
+MODELSLIM_SSZ(F32, float)
+MODELSLIM_SSZ(BF16, BF16)
+MODELSLIM_SSZ(F16, F16)
+MODELSLIM_SSZ_WIDE(BF16, BF16)
+MODELSLIM_SSZ_WIDE(F16, F16)
+#undef MODELSLIM_SSZ_WIDE
+#undef MODELSLIM_SSZ
+
+struct Loops {
+  Sums (*sums)(const float*, int64_t, float, float, float, float*);
+  double (*error)(const float*, const float*, int64_t, float);
+};
+
+Loops LoopsFor(DType dtype, DType error_dtype) {
+  const bool wide = dtype != error_dtype;
+  if (dtype == DType::kBF16) return {SumsBF16, wide ? WideErrorBF16 : ErrorBF16};
+  if (dtype == DType::kF16) return {SumsF16, wide ? WideErrorF16 : ErrorF16};
+  return {SumsF32, ErrorF32};
+}
+
+RowTrace TraceRow(const float* w, int64_t n, float largest, DType dtype, int bits, const WeightSpec& spec, float* q) {
+  const IntFormat format{bits, true};
+  // F32 data with F = bf16: dequantized values are cast to bf16, which no configuration reaches; the promoted type is
+  // f32.
+  const DType error_dtype = Promote(dtype, spec.ssz_float_type);
+  const Loops loops = LoopsFor(dtype, error_dtype);
+  const float floor = RoundTo(dtype, spec.december_2025 ? 1e-5f : 1e-30f), count = static_cast<float>(n);
+  const auto mean_error = [&](float scale) {
+    return RoundTo(error_dtype, RoundTo(error_dtype, static_cast<float>(loops.error(w, q, n, scale))) / count);
+  };
+  RowTrace trace;
+  float scale = trace.initial = ParamsFromRange(-largest, largest, dtype, format).scale;
+  Sums sums = loops.sums(w, n, scale, format.lowest(), format.highest(), q);
+  float best = mean_error(scale);
+  std::vector<uint32_t> seen = {std::bit_cast<uint32_t>(scale)};
+  for (int step = 0; step < spec.ssz_steps; ++step) {
+    const float denominator = RoundTo(dtype, static_cast<float>(sums.square));
+    const float next =
+        RoundTo(dtype, RoundTo(dtype, static_cast<float>(sums.product)) / (denominator < floor ? floor : denominator));
+    const bool repeats = std::find(seen.begin(), seen.end(), std::bit_cast<uint32_t>(next)) != seen.end();
+    seen.push_back(std::bit_cast<uint32_t>(next));
+    scale = next;
+    sums = loops.sums(w, n, scale, format.lowest(), format.highest(), q);
+    const float current = mean_error(scale), gain = RoundTo(error_dtype, best - current);
+    const float relative = RoundTo(error_dtype, gain / std::max(best, RoundTo(error_dtype, 1e-4f)));
+    const float threshold = RoundTo(error_dtype, 1e-10f);
+    trace.converged.push_back(relative < threshold || std::fabs(gain) < threshold);
+    if (current < best) {
+      best = current;
+      trace.improvements.emplace_back(step, scale);
+    }
+    if (repeats) {
+      trace.converged_afterwards = trace.converged.back();
+      break;
+    }
+  }
+  return trace;
+}
+
+}  // namespace
+
+std::vector<float> SszScales(const ConstView& w, int bits, const WeightSpec& spec) {
+  const int64_t rows = w.rows(), cols = w.cols(), size = static_cast<int64_t>(DTypeSize(w.dtype));
+  std::vector<RowTrace> traces(rows);
+  ParallelRanges(rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, cols)), [&](int64_t begin, int64_t end) {
+    std::vector<float> values(cols), q(cols);
+    for (int64_t row = begin; row < end; ++row) {
+      LoadRun(static_cast<const std::byte*>(w.data) + row * cols * size, w.dtype, cols, values.data());
+      traces[row] = TraceRow(values.data(), cols, LargestMagnitude(w, row), w.dtype, bits, spec, q.data());
+    }
+  });
+  size_t longest = 0;
+  for (const RowTrace& trace : traces) longest = std::max(longest, trace.converged.size());
+  std::vector<bool> all(longest + 1, true);  // the last one stands for every step beyond
+  for (const RowTrace& trace : traces) {
+    for (size_t step = 0; step <= longest; ++step) {
+      if (!(step < trace.converged.size() ? trace.converged[step] : trace.converged_afterwards)) all[step] = false;
+    }
+  }
+  // A trace that ran to the last step says nothing about the steps beyond, and need not.
+  int stop = spec.ssz_steps;
+  for (size_t step = 0; step <= longest; ++step) {
+    if (all[step]) {
+      stop = std::min(stop, static_cast<int>(step));
+      break;
+    }
+  }
+  std::vector<float> scales(rows);
+  for (int64_t row = 0; row < rows; ++row) {
+    scales[row] = traces[row].initial;
+    for (const auto& [step, scale] : traces[row].improvements) {
+      if (step < stop) scales[row] = scale;
+    }
+  }
+  return scales;
+}
+
+}  // namespace modelslim
