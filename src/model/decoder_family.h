@@ -24,8 +24,6 @@ class DecoderFamily : public Family {
   Subgraph ValueOutputGroup(const std::string& attention) const;
   // Keys and values of one layer, for kv_smooth: folded into the norms where there are some, else into the projections.
   KvSmoothUnit KvUnit(const std::string& attention, bool qk_norm) const;
-  // "model.layers.3"
-  static std::string LayerName(int64_t index) { return "model.layers." + std::to_string(index); }
 
   std::string_view adapter_;
   DecoderSizes sizes_;

@@ -5,9 +5,12 @@
 #include "io/checkpoint.h"
 #include "io/json_ref.h"
 #include "model/checkpoint_facts.h"
+#include "model/deepseek_v3.h"
+#include "model/deepseek_v3_2.h"
 #include "model/dense.h"
 #include "model/family.h"
 #include "model/qwen3_moe.h"
+#include "model/qwen3_next.h"
 
 namespace modelslim {
 namespace {
@@ -24,6 +27,9 @@ const std::vector<Architecture>& Architectures() {
   static const std::vector<Architecture> list = {
       {{"llama", "mistral", "qwen2", "qwen3"}, MakeDense},
       {{"qwen3_moe"}, MakeQwen3Moe},
+      {{"qwen3_next"}, MakeQwen3Next},
+      {{"deepseek_v3"}, MakeDeepseekV3},
+      {{"deepseek_v32", "deepseek_v3_2"}, MakeDeepseekV32},
   };
   return list;
 }

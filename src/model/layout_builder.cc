@@ -4,6 +4,8 @@
 
 namespace modelslim {
 
+std::string LayerName(int64_t index) { return "model.layers." + std::to_string(index); }
+
 ParamInfo ParamOf(std::string name, Shape shape, DType dtype) {
   ParamInfo info;
   info.name = std::move(name);

@@ -8,6 +8,9 @@
 
 namespace modelslim {
 
+// "model.layers.3"
+std::string LayerName(int64_t index);
+
 ParamInfo ParamOf(std::string name, Shape shape, DType dtype);
 
 // "<name>.weight" [out, in] and, when asked, "<name>.bias" [out].

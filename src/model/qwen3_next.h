@@ -1,0 +1,13 @@
+// Qwen3-Next: gated delta nets with a gated attention every few layers, zero-centred norms, experts with a shared one.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "model/family.h"
+
+namespace modelslim {
+
+std::unique_ptr<Family> MakeQwen3Next(std::string_view adapter, const Json& config, const Checkpoint& checkpoint);
+
+}  // namespace modelslim

@@ -1,0 +1,55 @@
+// Finds golden models and opens them.
+#pragma once
+
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "io/checkpoint.h"
+#include "io/json.h"
+#include "model/family.h"
+
+namespace modelslim {
+
+// The directory of a golden model, or nothing when this machine has none of that name.
+inline std::optional<fs::path> FindGoldenModel(const std::string& name) {
+  for (const char* const root : {MODELSLIM_GOLDEN_MODELS, MODELSLIM_MORE_GOLDEN_MODELS}) {
+    if (fs::exists(fs::path(root) / name / "forward.safetensors")) return fs::path(root) / name;
+  }
+  return std::nullopt;
+}
+
+// A model directory with everything that is needed to run it.
+struct OpenModel {
+  explicit OpenModel(const fs::path& directory, const std::string& model_type = "default")
+      : checkpoint(directory),
+        config(ReadJson(directory / "config.json")),
+        family(MakeFamily(FindFamily(model_type), config, checkpoint)),
+        source(MakeWeightSource(checkpoint)) {}
+
+  Checkpoint checkpoint;
+  Json config;
+  std::unique_ptr<Family> family;
+  std::unique_ptr<WeightSource> source;
+};
+
+// Directory that vanishes with the object.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string name = (fs::temp_directory_path() / "modelslim-test-XXXXXX").string();
+    path_ = mkdtemp(name.data());
+  }
+  ~TemporaryDirectory() { fs::remove_all(path_); }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+}  // namespace modelslim
