@@ -29,6 +29,10 @@ target_compile_options(modelslim_flags INTERFACE -ffp-contract=off -fno-math-err
 add_library(modelslim_warnings INTERFACE)
 target_compile_options(modelslim_warnings INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wold-style-cast
   -Woverloaded-virtual -Wconversion -Wno-sign-conversion)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # g++ 12 at -O3 warns of overlaps in `"a" + std::string` and of optionals and vectors that it believes uninitialized.
+  target_compile_options(modelslim_warnings INTERFACE -Wno-restrict -Wno-maybe-uninitialized)
+endif()
 if(MODELSLIM_WERROR)
   target_compile_options(modelslim_warnings INTERFACE -Werror)
 endif()
