@@ -14,10 +14,9 @@ std::string NativeBF16Declines(DType x_dtype, DType w_dtype) {
 }
 
 constexpr GemmBackend kBackends[] = {
-    // Faster than oneDNN 2.6 on every shape measured (docs/benchmarks.md), and independent of the number of rows.
+    {"onednn", OneDnnDeclines, PackOneDnn},
     {"native_bf16", NativeBF16Declines,
      [](const ConstView& w, DType) { return PackNative(*BestMicroKernel(DType::kBF16), w); }},
-    {"onednn", OneDnnDeclines, PackOneDnn},
     {"native_f32", [](DType, DType) { return std::string(); },
      [](const ConstView& w, DType) { return PackNative(*BestMicroKernel(DType::kF32), w); }},
     {"reference", [](DType, DType) { return std::string(); },

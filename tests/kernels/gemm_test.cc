@@ -8,6 +8,7 @@
 #include "base/parallel.h"
 #include "kernels/backend.h"
 #include "kernels/native/blocked_gemm.h"
+#include "kernels/onednn/onednn_gemm.h"
 #include "kernels/random_tensor.h"
 
 namespace modelslim {
@@ -38,6 +39,11 @@ void ExpectClose(const ConstView& y, const std::vector<double>& exact, int64_t k
   }
 }
 
+// oneDNN is tested wherever it can work, not only where it is chosen.
+bool Usable(const GemmBackend& backend, DType x_dtype, DType w_dtype) {
+  return backend.name == "onednn" ? OneDnnCannot(x_dtype, w_dtype).empty() : backend.declines(x_dtype, w_dtype).empty();
+}
+
 using Case = std::tuple<DType, DType, DType>;  // x, w, y
 class LinearTypes : public testing::TestWithParam<Case> {};
 
@@ -56,7 +62,7 @@ TEST_P(LinearTypes, EveryBackendAgreesWithF64) {
     for (const ConstView& b : {ConstView{}, bias.view()}) {
       const std::vector<double> exact = Exact(x.view(), w.view(), b);
       for (const GemmBackend& backend : GemmBackends()) {
-        if (!backend.declines(x_dtype, w_dtype).empty()) continue;
+        if (!Usable(backend, x_dtype, w_dtype)) continue;
         Tensor y(y_dtype, {m, n});
         backend.pack(w.view(), x_dtype)->Apply(x.view(), b, y.view());
         ExpectClose(y.view(), exact, k, std::string(backend.name));
@@ -82,7 +88,7 @@ TEST(Gemm, RowsDoNotDependOnOtherRows) {
       const int64_t m = 1000;
       const Tensor x = RandomTensor(dtype, {m, k}, 4), w = RandomTensor(dtype, {n, k}, 5);
       for (const GemmBackend& backend : GemmBackends()) {
-        if (backend.name == "reference" || !backend.declines(dtype, dtype).empty()) continue;
+        if (backend.name == "reference" || !Usable(backend, dtype, dtype)) continue;
         const auto packed = backend.pack(w.view(), dtype);
         Tensor all(DType::kF32, {m, n});
         packed->Apply(x.view(), {}, all.view());
@@ -137,7 +143,7 @@ TEST(Gemm, NonFiniteInputsStayInTheirRowAndColumn) {
     poison(x, 5 * 33, INFINITY);
     poison(w, 7 * 33 + 32, INFINITY);
     for (const GemmBackend& backend : GemmBackends()) {
-      if (!backend.declines(dtype, dtype).empty()) continue;
+      if (!Usable(backend, dtype, dtype)) continue;
       Tensor y(DType::kF32, {9, 50});
       backend.pack(w.view(), dtype)->Apply(x.view(), {}, y.view());
       for (int64_t i = 0; i < 9; ++i) {
