@@ -13,8 +13,9 @@ struct FlexSearchOptions {
   // Reference: an all-zero token makes every error NaN, and the search answers (0, 0): no smoothing at all. True leaves
   // such rows (of tokens and of weights) out of the errors instead.
   bool skip_zero_rows = false;
-  // kAuto: exhaustive products in the weights' type for small problems, int8 products with a tight error estimate for
-  // large ones where the machine has the instructions (see smooth_search.cc for the bound). kExact: always the former.
+  // kExact: every product in the weights' type, as the reference. kInt8: int8 products, which give the same choice:
+  // exact for f32; for half precision their small known uncertainty is settled by exact products where it matters.
+  // Machines without the instructions (AVX-512 VNNI) fall back to kExact. kAuto: kInt8 for large problems.
   enum class Products { kAuto, kExact, kInt8 };
   Products products = Products::kAuto;
 };

@@ -1,0 +1,238 @@
+#include "quant/smooth_operands.h"
+
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "quant/simd.h"
+
+namespace modelslim::smooth_operands {
+namespace {
+
+constexpr float kLimit = 127.0f;
+constexpr int64_t kLanes = 16;
+
+// v into q; returns the largest bit pattern of |v|, which shows NaN and infinity too.
+template <class T>
+MODELSLIM_INLINE int32_t ScaledRow(const T* x, const float* scale, Side side, int64_t count, float* v) {
+  int32_t largest = 0;
+  if (side == Side::kActivation) {
+#pragma omp simd reduction(max : largest)
+    for (int64_t c = 0; c < count; ++c) {
+      v[c] = FastRound<T>(ToF32(x[c]) / scale[c]);
+      const int32_t bits = std::bit_cast<int32_t>(v[c]) & 0x7fffffff;
+      largest = bits > largest ? bits : largest;
+    }
+  } else {
+#pragma omp simd reduction(max : largest)
+    for (int64_t c = 0; c < count; ++c) {
+      v[c] = FastRound<T>(ToF32(x[c]) * scale[c]);
+      const int32_t bits = std::bit_cast<int32_t>(v[c]) & 0x7fffffff;
+      largest = bits > largest ? bits : largest;
+    }
+  }
+  return largest;
+}
+
+template <class T>
+MODELSLIM_INLINE void RoundRow(const float* v, float delta, int64_t count, float* q) {
+#pragma omp simd
+  for (int64_t c = 0; c < count; ++c) {
+    const float quotient = FastRound<T>(v[c] / delta);
+    const float low = quotient < -kLimit ? -kLimit : quotient;
+    q[c] = ((low > kLimit ? kLimit : low) + kRoundingMagic) - kRoundingMagic;
+  }
+}
+
+template <class T>
+MODELSLIM_INLINE float Quantized(const T* x, const float* scale, Side side, int64_t count, float* v, float* q) {
+  const float m = std::bit_cast<float>(ScaledRow(x, scale, side, count, v));
+  const float delta = FastRound<T>(m / kLimit);
+  if (!(delta > 0.0f) || !(m < HUGE_VALF)) return 0.0f;
+  RoundRow<T>(v, delta, count, q);
+  return delta;
+}
+
+MODELSLIM_MULTIVERSION float QuantizedF32(const float* x, const float* scale, Side side, int64_t count, float* v,
+                                          float* q) {
+  return Quantized(x, scale, side, count, v, q);
+}
+MODELSLIM_MULTIVERSION float QuantizedBF16(const BF16* x, const float* scale, Side side, int64_t count, float* v,
+                                           float* q) {
+  return Quantized(x, scale, side, count, v, q);
+}
+MODELSLIM_MULTIVERSION float QuantizedF16(const F16* x, const float* scale, Side side, int64_t count, float* v,
+                                          float* q) {
+  return Quantized(x, scale, side, count, v, q);
+}
+
+template <class T>
+MODELSLIM_INLINE float BestFactor(const float* q, float delta, int64_t count) {
+  double with_q[kLanes] = {}, squares[kLanes] = {};
+  int64_t c = 0;
+  for (; c + kLanes <= count; c += kLanes) {
+    for (int64_t i = 0; i < kLanes; ++i) {
+      with_q[i] += FastRound<T>(q[c + i] * delta) * q[c + i];
+      squares[i] += q[c + i] * q[c + i];
+    }
+  }
+  for (; c < count; ++c) {
+    with_q[0] += FastRound<T>(q[c] * delta) * q[c];
+    squares[0] += q[c] * q[c];
+  }
+  double top = 0, bottom = 0;
+  for (int64_t i = 0; i < kLanes; ++i) {
+    top += with_q[i];
+    bottom += squares[i];
+  }
+  return static_cast<float>(top / bottom);
+}
+
+template <class T>
+MODELSLIM_INLINE float Fit(const float* v, const float* q, float delta, int64_t count, ColumnErrors* errors) {
+  const float factor = BestFactor<T>(q, delta, count);
+  float* const rounded_square = errors->rounded_square.data();
+  float* const exact_square = errors->exact_square.data();
+  float* const rounded_dot = errors->rounded_dot.data();
+  float* const exact_dot = errors->exact_dot.data();
+  float* const energy = errors->energy.data();
+#pragma omp simd
+  for (int64_t c = 0; c < count; ++c) {
+    const float rounded = FastRound<T>(q[c] * delta) - v[c], exact = q[c] * factor - v[c];
+    rounded_square[c] += rounded * rounded;
+    exact_square[c] += exact * exact;
+    rounded_dot[c] += rounded * v[c];
+    exact_dot[c] += exact * v[c];
+    energy[c] += v[c] * v[c];
+  }
+  return factor;
+}
+
+MODELSLIM_MULTIVERSION float FitBF16(const float* v, const float* q, float delta, int64_t count, ColumnErrors* errors) {
+  return Fit<BF16>(v, q, delta, count, errors);
+}
+MODELSLIM_MULTIVERSION float FitF16(const float* v, const float* q, float delta, int64_t count, ColumnErrors* errors) {
+  return Fit<F16>(v, q, delta, count, errors);
+}
+
+// Sixteen partial sums whatever the vectors' width, so that the order of additions is always the same.
+template <class T, class Term>
+MODELSLIM_INLINE double SumOfTerms(int64_t count, const Term& term) {
+  double sums[kLanes] = {};
+  int64_t c = 0;
+  for (; c + kLanes <= count; c += kLanes) {
+    for (int64_t i = 0; i < kLanes; ++i) sums[i] += term(c + i);
+  }
+  for (; c < count; ++c) sums[0] += term(c);
+  double sum = 0;
+  for (const double s : sums) sum += s;
+  return sum;
+}
+
+template <class T>
+MODELSLIM_INLINE double ErrorOf(const T* y, const T* g, int64_t count) {
+  return SumOfTerms<T>(count, [&](int64_t c) {
+    const float e = FastRound<T>(ToF32(y[c]) - ToF32(g[c]));
+    return FastRound<T>(e * e);
+  });
+}
+template <class T>
+MODELSLIM_INLINE double SumOf(const T* g, int64_t count) {
+  return SumOfTerms<T>(count, [&](int64_t c) { return FastRound<T>(ToF32(g[c]) * ToF32(g[c])); });
+}
+
+MODELSLIM_MULTIVERSION double ErrorF32(const float* y, const float* g, int64_t count) { return ErrorOf(y, g, count); }
+MODELSLIM_MULTIVERSION double ErrorBF16(const BF16* y, const BF16* g, int64_t count) { return ErrorOf(y, g, count); }
+MODELSLIM_MULTIVERSION double ErrorF16(const F16* y, const F16* g, int64_t count) { return ErrorOf(y, g, count); }
+MODELSLIM_MULTIVERSION double SumF32(const float* g, int64_t count) { return SumOf(g, count); }
+MODELSLIM_MULTIVERSION double SumBF16(const BF16* g, int64_t count) { return SumOf(g, count); }
+MODELSLIM_MULTIVERSION double SumF16(const F16* g, int64_t count) { return SumOf(g, count); }
+
+template <class T>
+MODELSLIM_INLINE void ValuesInto(const float* q, float delta, int64_t count, T* out) {
+#pragma omp simd
+  for (int64_t c = 0; c < count; ++c) out[c] = From<T>(q[c] * delta);
+}
+MODELSLIM_MULTIVERSION void ValuesF32(const float* q, float delta, int64_t count, float* out) {
+  ValuesInto(q, delta, count, out);
+}
+MODELSLIM_MULTIVERSION void ValuesBF16(const float* q, float delta, int64_t count, BF16* out) {
+  ValuesInto(q, delta, count, out);
+}
+
+}  // namespace
+
+float QuantizeRow(const void* x, DType dtype, const float* scale, Side side, int64_t count, float* v, float* q) {
+  switch (dtype) {
+    case DType::kBF16:
+      return QuantizedBF16(static_cast<const BF16*>(x), scale, side, count, v, q);
+    case DType::kF16:
+      return QuantizedF16(static_cast<const F16*>(x), scale, side, count, v, q);
+    default:
+      return QuantizedF32(static_cast<const float*>(x), scale, side, count, v, q);
+  }
+}
+
+bool FakeQuantRow(const void* x, DType dtype, const float* scale, Side side, int64_t count, void* out) {
+  thread_local std::vector<float> q;
+  q.resize(count);
+  const float delta = QuantizeRow(x, dtype, scale, side, count, q.data(), q.data());
+  if (delta == 0.0f) return false;
+  switch (dtype) {
+    case DType::kBF16:
+      ValuesBF16(q.data(), delta, count, static_cast<BF16*>(out));
+      break;
+    case DType::kF16:
+      ValuesInto(q.data(), delta, count, static_cast<F16*>(out));
+      break;
+    default:
+      ValuesF32(q.data(), delta, count, static_cast<float*>(out));
+      break;
+  }
+  return true;
+}
+
+void ColumnErrors::Reset(int64_t columns) {
+  for (auto* sums : {&rounded_square, &exact_square, &rounded_dot, &exact_dot, &energy}) sums->assign(columns, 0.0f);
+}
+
+void ColumnErrors::Add(const ColumnErrors& other) {
+  const auto add = [](std::vector<float>* to, const std::vector<float>& from) {
+    for (size_t c = 0; c < to->size(); ++c) (*to)[c] += from[c];
+  };
+  add(&rounded_square, other.rounded_square);
+  add(&exact_square, other.exact_square);
+  add(&rounded_dot, other.rounded_dot);
+  add(&exact_dot, other.exact_dot);
+  add(&energy, other.energy);
+}
+
+float FitRow(const float* v, const float* q, float delta, DType dtype, int64_t count, ColumnErrors* errors) {
+  if (dtype == DType::kBF16) return FitBF16(v, q, delta, count, errors);
+  if (dtype == DType::kF16) return FitF16(v, q, delta, count, errors);
+  return delta;
+}
+
+double SquaredError(const void* y, const void* g, DType dtype, int64_t count) {
+  switch (dtype) {
+    case DType::kBF16:
+      return ErrorBF16(static_cast<const BF16*>(y), static_cast<const BF16*>(g), count);
+    case DType::kF16:
+      return ErrorF16(static_cast<const F16*>(y), static_cast<const F16*>(g), count);
+    default:
+      return ErrorF32(static_cast<const float*>(y), static_cast<const float*>(g), count);
+  }
+}
+
+double SquaredSum(const void* g, DType dtype, int64_t count) {
+  switch (dtype) {
+    case DType::kBF16:
+      return SumBF16(static_cast<const BF16*>(g), count);
+    case DType::kF16:
+      return SumF16(static_cast<const F16*>(g), count);
+    default:
+      return SumF32(static_cast<const float*>(g), count);
+  }
+}
+
+}  // namespace modelslim::smooth_operands
