@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "base/parallel.h"
@@ -65,7 +66,7 @@ void HadamardHeads(const View& x, int64_t n) {
       for (int64_t h = begin; h < end; ++h) {
         for (int64_t i = 0; i < n; ++i) run[i] = ToF32(data[h * n + i]);
         Transform(run.data(), n);
-        for (int64_t i = 0; i < n; ++i) data[h * n + i] = From<T>(run[i] * scale);
+        for (int64_t i = 0; i < n; ++i) data[h * n + i] = From<T>(RoundTo<T>(run[i]) * scale);
       }
     });
   });
@@ -87,16 +88,19 @@ std::vector<std::vector<int32_t>> SelectPositions(const ConstView& q, const Cons
     const float* const from = std::as_const(products).as<float>();
     ParallelFor(end - begin, [&](int64_t i) {
       const int64_t t = begin + i, visible = t + 1;
-      std::vector<float> scores(static_cast<size_t>(visible), 0.0f);
+      // Later tokens take part with minus infinity, so that equal scores are picked as the reference picks them.
+      std::vector<float> scores(static_cast<size_t>(rows), -std::numeric_limits<float>::infinity());
+      std::fill_n(scores.begin(), visible, 0.0f);
       for (int64_t h = 0; h < heads; ++h) {
         const float* const row = from + (i * heads + h) * end;
         const float weight = w.as<float>()[t * heads + h];
         for (int64_t s = 0; s < visible; ++s) scores[s] += std::max(row[s], 0.0f) * weight;
       }
       std::vector<int32_t>& kept = positions[t];
-      kept.resize(static_cast<size_t>(std::min(top, visible)));
-      TopK(scores.data(), visible, static_cast<int64_t>(kept.size()), kept.data());
+      kept.resize(static_cast<size_t>(std::min(top, rows)));
+      TopK(scores.data(), rows, static_cast<int64_t>(kept.size()), kept.data());
       std::sort(kept.begin(), kept.end());
+      kept.erase(std::upper_bound(kept.begin(), kept.end(), static_cast<int32_t>(t)), kept.end());
     });
   }
   return positions;

@@ -48,16 +48,19 @@ std::vector<int64_t> SampleOffsets(std::span<const int64_t> rows, const RowGroup
 }  // namespace
 
 void TopK(const float* scores, int64_t count, int64_t k, int32_t* out) {
-  const auto better = [&](int32_t a, int32_t b) {
-    const bool a_nan = std::isnan(scores[a]), b_nan = std::isnan(scores[b]);
-    if (a_nan != b_nan) return a_nan;
-    if (!a_nan && scores[a] != scores[b]) return scores[a] > scores[b];
-    return a < b;
+  using Entry = std::pair<float, int32_t>;
+  const auto better = [](const Entry& a, const Entry& b) {
+    return (std::isnan(a.first) && !std::isnan(b.first)) || a.first > b.first;
   };
-  std::vector<int32_t> order(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) order[i] = static_cast<int32_t>(i);
-  std::partial_sort(order.begin(), order.begin() + k, order.end(), better);
-  std::copy_n(order.begin(), k, out);
+  std::vector<Entry> queue(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) queue[i] = {scores[i], static_cast<int32_t>(i)};
+  if (k * 64 <= count) {
+    std::partial_sort(queue.begin(), queue.begin() + k, queue.end(), better);
+  } else {
+    std::nth_element(queue.begin(), queue.begin() + k - 1, queue.end(), better);
+    std::sort(queue.begin(), queue.begin() + k - 1, better);
+  }
+  for (int64_t i = 0; i < k; ++i) out[i] = queue[i].second;
 }
 
 Routing SoftmaxRouting(const ConstView& logits, int64_t top_k, bool renormalize, DType dtype) {

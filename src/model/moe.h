@@ -17,7 +17,9 @@ struct Routing {
   std::vector<float> weights;    // [rows * top_k]
 };
 
-// The k largest of `scores` [count], best first; of equal ones the lower index. NaN counts as the largest.
+// The k largest of `scores` [count], best first (1 <= k <= count); NaN counts as the largest. Of equal ones it takes
+// those that torch.topk takes on a CPU, whose steps it follows with the same library functions: with bf16 logits equal
+// scores are common enough to decide which expert a token goes to.
 void TopK(const float* scores, int64_t count, int64_t k, int32_t* out);
 
 // Softmax over the experts in f32, the k largest, divided by their sum when `renormalize`; each weight is then rounded
