@@ -14,7 +14,7 @@ namespace modelslim {
 // `ext` of a QConfig. Which keys a method reads is in the reference pages; the others are ignored with a warning.
 struct QConfigExt {
   std::optional<int64_t> step;                       // ssz: iterations; unset means 50
-  std::vector<int64_t> axes{-1};                     // MX: the axis of the blocks of 32
+  std::vector<int64_t> axes;                         // MX: the axis of the blocks of 32; empty means -1, the last
   std::optional<int64_t> group_size;                 // per_group scopes: weights per scale; gptq takes 128 when unset
   ScaleDType scale_dtype = ScaleDType::kBFloat16;    // autoround weights: how scales are stored
   double percdamp = 0.01;                            // gptq: damping, share of the mean diagonal

@@ -18,14 +18,27 @@ std::optional<QuantMode> TryModeOf(const LinearQConfig& qconfig, PairUse use);
 // As TryModeOf; throws Error(kUnsupported) for an illegal pair.
 QuantMode ModeOf(const LinearQConfig& qconfig, PairUse use = PairUse::kLinearQuant);
 
-// Whether the registry has a quantizer for this half. `legal` receives the legal keys otherwise, as texts like
-// "per_token int8 symmetric minmax".
+// Whether the registry has a quantizer for this half. The registered ones are texts like "per_token int8 symmetric
+// minmax".
 bool IsRegisteredActivation(const QConfig& act);
 bool IsRegisteredWeight(const QConfig& weight);
 std::vector<std::string> RegisteredActivations();
 std::vector<std::string> RegisteredWeights();
-// The legal partners of an activation (of a weight), as texts.
+// The halves that go with an activation (with a weight); none when nothing does.
 std::vector<std::string> PartnersOfActivation(const QConfig& act, PairUse use);
+std::vector<std::string> PartnersOfWeight(const QConfig& weight, PairUse use);
+
+// "symmetric: true" and the like: the one change that makes a half known; "" when one is not enough.
+std::string ActivationChange(const QConfig& act);
+std::string WeightChange(const QConfig& weight);
+
+// Every legal pair, for the reference pages.
+struct LegalPair {
+  std::string act;
+  std::string weight;
+  QuantMode mode;
+};
+std::vector<LegalPair> LegalPairs(PairUse use);
 
 // "per_token int8 symmetric minmax".
 std::string QConfigText(const QConfig& qconfig);
