@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kernels/multiversion.h"
+#include "kernels/native/exp_row.h"
 #include "kernels/vector_math.h"
 
 namespace modelslim {
@@ -26,6 +27,16 @@ MODELSLIM_MULTIVERSION float RowMax(const float* scores, int64_t count, float sc
   return *std::max_element(lanes, lanes + kLanes);
 }
 
+// Rounded to R, as P: the same type or f32.
+template <class R, class P>
+inline P Rounded(float value) {
+  if constexpr (std::is_same_v<R, P>) {
+    return From<R>(value);
+  } else {
+    return ToF32(From<R>(value));
+  }
+}
+
 // Rounds to R, stores as P, and returns the sum of the unrounded values.
 #define MODELSLIM_DEFINE_EXP_ROW(R, P)                                                                          \
   MODELSLIM_MULTIVERSION float ExpRow(const float* __restrict scores, int64_t count, float scale, float max, R, \
@@ -34,15 +45,15 @@ MODELSLIM_MULTIVERSION float RowMax(const float* scores, int64_t count, float sc
     int64_t j = 0;                                                                                              \
     for (; j + kLanes <= count; j += kLanes) {                                                                  \
       _Pragma("omp simd") for (int l = 0; l < kLanes; ++l) {                                                    \
-        const float value = VectorExp(scores[j + l] * scale - max);                                             \
+        const float value = VectorExpOfNegative(scores[j + l] * scale - max);                                   \
         lanes[l] += value;                                                                                      \
-        p[j + l] = From<P>(RoundTo<R>(value));                                                                  \
+        p[j + l] = Rounded<R, P>(value);                                                                        \
       }                                                                                                         \
     }                                                                                                           \
     for (; j < count; ++j) {                                                                                    \
-      const float value = VectorExp(scores[j] * scale - max);                                                   \
+      const float value = VectorExpOfNegative(scores[j] * scale - max);                                         \
       lanes[j % kLanes] += value;                                                                               \
-      p[j] = From<P>(RoundTo<R>(value));                                                                        \
+      p[j] = Rounded<R, P>(value);                                                                              \
     }                                                                                                           \
     for (int width = kLanes / 2; width > 0; width /= 2) {                                                       \
       for (int l = 0; l < width; ++l) lanes[l] += lanes[l + width];                                             \
@@ -72,7 +83,8 @@ float SoftmaxStep(const float* scores, int64_t valid, int64_t padded, float scal
   float sum;
   if (p_dtype == DType::kBF16) {
     BF16* out = static_cast<BF16*>(p);
-    sum = ExpRow(scores, valid, scale, max, BF16{}, out);
+    const ExpRowBF16 fast = ArchExpRowBF16();
+    sum = fast != nullptr ? fast(scores, valid, scale, max, out) : ExpRow(scores, valid, scale, max, BF16{}, out);
     std::fill(out + valid, out + padded, BF16{0});
   } else {
     float* out = static_cast<float*>(p);

@@ -6,28 +6,45 @@
 
 namespace modelslim {
 
+// e^r for r = x - n ln 2 with n the integer nearest to x / ln 2, |r| <= ln 2 / 2: a polynomial of degree 7
+// (coefficients of the Cephes library's expf), ln 2 in two parts. Fused multiply-adds throughout: exact to define, and
+// one instruction where it matters. n comes out of the bottom bits of the shifted value.
+inline float ReducedExp(float x, int32_t* n) {
+  constexpr float kShift = 0x1.8p23f;
+  const float shifted = __builtin_fmaf(x, 1.44269504f, kShift);
+  const float whole = shifted - kShift;
+  const float r = __builtin_fmaf(whole, 2.12194440e-4f, __builtin_fmaf(whole, -0.693359375f, x));
+  float p = 1.9875691500e-4f;
+  p = __builtin_fmaf(p, r, 1.3981999507e-3f);
+  p = __builtin_fmaf(p, r, 8.3334519073e-3f);
+  p = __builtin_fmaf(p, r, 4.1665795894e-2f);
+  p = __builtin_fmaf(p, r, 1.6666665459e-1f);
+  p = __builtin_fmaf(p, r, 5.0000001201e-1f);
+  p = __builtin_fmaf(p, r * r, r) + 1.0f;
+  *n = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(kShift);
+  return p;
+}
+
 // e^x within 2 units in the last place: overflows to infinity, underflows through the subnormals to 0, NaN stays NaN.
-// x = n ln 2 + r with |r| <= ln 2 / 2, ln 2 in two parts so that n times the first is exact; a polynomial of degree 7
-// for e^r (coefficients of the Cephes library's expf); 2^n in two factors, so that its subnormals are reached.
+// 2^n goes in by two factors, so that its subnormals are reached.
 inline float VectorExp(float x) {
   x = x < -110.0f ? -110.0f : x;
   x = x > 95.0f ? 95.0f : x;
-  constexpr float kShift = 0x1.8p23f;
-  const float shifted = x * 1.44269504f + kShift;
-  const float n = shifted - kShift;
-  const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
-  const int32_t exponent = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(kShift);
-  const int32_t half = exponent >> 1;
+  int32_t n;
+  const float p = ReducedExp(x, &n);
+  const int32_t half = n >> 1;
   const float first = std::bit_cast<float>(static_cast<uint32_t>(half + 127) << 23);
-  const float second = std::bit_cast<float>(static_cast<uint32_t>(exponent - half + 127) << 23);
+  const float second = std::bit_cast<float>(static_cast<uint32_t>(n - half + 127) << 23);
   return p * first * second;
+}
+
+// The same for x <= 0 only, with 0 for results below 2^-125: for softmax, where those do not count.
+inline float VectorExpOfNegative(float x) {
+  const float clamped = x < -86.0f ? -86.0f : x;
+  int32_t n;
+  const float p = ReducedExp(clamped, &n);
+  const float value = p * std::bit_cast<float>(static_cast<uint32_t>(n + 127) << 23);
+  return x < -86.0f ? 0.0f : value;
 }
 
 // 1 / (1 + e^-x).

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/parallel.h"
+#include "kernels/native/exp_row.h"
 #include "kernels/random_tensor.h"
 #include "kernels/reference/reference_attention.h"
 #include "kernels/vector_math.h"
@@ -94,6 +95,37 @@ TEST(VectorMath, ExpWithinTwoUnits) {
   EXPECT_EQ(VectorExp(INFINITY), INFINITY);
   EXPECT_EQ(VectorExp(89.0f), INFINITY);
   EXPECT_TRUE(std::isnan(VectorExp(NAN)));
+}
+
+TEST(VectorMath, ExpOfNegativeWithinTwoUnits) {
+  for (float x = -90.0f; x <= 0.0f; x += 0.00077f) {
+    const double exact = x < -86.0f ? 0.0 : std::exp(static_cast<double>(x));
+    const double unit = exact == 0 ? 0 : std::ldexp(1.0, std::ilogb(exact) - 23);
+    ASSERT_NEAR(VectorExpOfNegative(x), exact, 2 * unit) << x;
+  }
+  EXPECT_EQ(VectorExpOfNegative(-INFINITY), 0.0f);
+  EXPECT_TRUE(std::isnan(VectorExpOfNegative(std::bit_cast<float>(0x7fc12345u))));
+}
+
+TEST(VectorMath, TheMachinesExpRowHasTheSameBits) {
+  const ExpRowBF16 fast = ArchExpRowBF16();
+  if (fast == nullptr) GTEST_SKIP() << "no special version on this machine";
+  const Tensor scores = RandomTensor(DType::kF32, {300}, 10, 30.0f);
+  for (const int64_t count : {1, 15, 16, 17, 255, 300}) {
+    std::vector<BF16> p(static_cast<size_t>(count) + 1, BF16{0x1234});
+    const float sum = fast(scores.as<float>(), count, 0.25f, 20.0f, p.data());
+    float lanes[16] = {};
+    for (int64_t j = 0; j < count; ++j) {
+      const float value = VectorExpOfNegative(scores.as<float>()[j] * 0.25f - 20.0f);
+      lanes[j % 16] += value;
+      EXPECT_EQ(p[j].bits, ToBF16(value).bits);
+    }
+    for (int width = 8; width > 0; width /= 2) {
+      for (int l = 0; l < width; ++l) lanes[l] += lanes[l + width];
+    }
+    EXPECT_EQ(sum, lanes[0]);
+    EXPECT_EQ(p[count].bits, 0x1234);  // nothing beyond the row
+  }
 }
 
 }  // namespace

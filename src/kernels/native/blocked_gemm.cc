@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "kernels/finish.h"
+#include "kernels/native/transpose.h"
 #include "kernels/scratch.h"
 
 namespace modelslim {
@@ -26,51 +27,79 @@ inline To Cast(From value) {
     return modelslim::From<To>(ToF32(value));
 }
 
+// A strip of values of at most 64 rows, as the kernel's type: in place when it has it, else converted into `buffer`.
+constexpr int64_t kStrip = 32, kStripRows = 64;
+template <class To, class From>
+const To* StripOf(const From* in, int64_t rows, int64_t row_stride, int64_t count, To* buffer, int64_t* stride) {
+  if constexpr (std::is_same_v<To, From>) {
+    *stride = row_stride;
+    return in;
+  } else {
+    *stride = kStrip;
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < count; ++j) buffer[i * kStrip + j] = Cast<To>(in[i * row_stride + j]);
+    }
+    return buffer;
+  }
+}
+
 // out[i][j] = in[i * row_stride + j * k_stride] for i < rows, j < count; the rest of every row up to padded is zero.
-// Cut into small squares, so that both sides are read and written by whole cache lines whichever way `in` lies.
 template <class To, class From>
 void CopyBlock(const From* in, int64_t row_stride, int64_t k_stride, int64_t rows, int64_t count, int64_t padded,
                To* out) {
-  constexpr int64_t kSquare = 16;
+  for (int64_t i = 0; i < rows; ++i) std::fill(out + i * padded + count, out + (i + 1) * padded, To{});
   if (k_stride == 1) {
     for (int64_t i = 0; i < rows; ++i) {
       for (int64_t j = 0; j < count; ++j) out[i * padded + j] = Cast<To>(in[i * row_stride + j]);
     }
-  } else {
-    for (int64_t i0 = 0; i0 < rows; i0 += kSquare) {
-      for (int64_t j0 = 0; j0 < count; j0 += kSquare) {
-        const int64_t i1 = std::min(rows, i0 + kSquare), j1 = std::min(count, j0 + kSquare);
-        for (int64_t i = i0; i < i1; ++i) {
-          for (int64_t j = j0; j < j1; ++j) out[i * padded + j] = Cast<To>(in[i * row_stride + j * k_stride]);
+    return;
+  }
+  if constexpr (sizeof(To) == 4) {
+    if (row_stride == 1) {
+      To buffer[kStripRows * kStrip];
+      for (int64_t j0 = 0; j0 < count; j0 += kStripRows) {
+        for (int64_t i0 = 0; i0 < rows; i0 += kStrip) {
+          const int64_t js = std::min(kStripRows, count - j0), is = std::min(kStrip, rows - i0);
+          int64_t stride;
+          const To* strip = StripOf(in + j0 * k_stride + i0, js, k_stride, is, buffer, &stride);
+          Transpose32(strip, stride * 4, js, is, reinterpret_cast<uint32_t*>(out + i0 * padded + j0), padded);
         }
       }
+      return;
     }
   }
-  for (int64_t i = 0; i < rows; ++i) std::fill(out + i * padded + count, out + (i + 1) * padded, To{});
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < count; ++j) out[i * padded + j] = Cast<To>(in[i * row_stride + j * k_stride]);
+  }
 }
 
 // One panel: out[k / group][column][k % group] = in(column, k); group 2 for bf16, 1 for f32.
 template <class To, class From>
 void PackPanel(const From* in, const Operand& b, int64_t columns, int panel_columns, int64_t padded_k, To* out) {
-  constexpr int64_t kGroup = sizeof(To) == 2 ? 2 : 1, kStrip = 32;
+  constexpr int64_t kGroup = sizeof(To) == 2 ? 2 : 1;
   if (columns < panel_columns || padded_k > b.k) std::fill(out, out + padded_k * panel_columns, To{});
-  const auto at = [&](int64_t j, int64_t k) -> To& {
-    return out[k / kGroup * kGroup * panel_columns + j * kGroup + k % kGroup];
-  };
-  if (b.row_stride == 1) {
-    for (int64_t k = 0; k < b.k; ++k) {
-      for (int64_t j = 0; j < columns; ++j) at(j, k) = Cast<To>(in[k * b.k_stride + j]);
+  const int64_t whole = b.k / kGroup * kGroup;
+  if (b.k_stride == 1) {
+    To buffer[kStripRows * kStrip];
+    for (int64_t k = 0; k < whole; k += kStrip) {
+      const int64_t count = std::min(kStrip, whole - k);
+      int64_t stride;
+      const To* strip = StripOf(in + k, columns, b.row_stride, count, buffer, &stride);
+      Transpose32(strip, stride * static_cast<int64_t>(sizeof(To)), columns, count / kGroup,
+                  reinterpret_cast<uint32_t*>(out + k * panel_columns), panel_columns);
     }
-    return;
-  }
-  for (int64_t k0 = 0; k0 < b.k; k0 += kStrip) {
-    const int64_t k1 = std::min(b.k, k0 + kStrip);
-    for (int64_t j = 0; j < columns; ++j) {
-      const From* row = in + j * b.row_stride;
-      for (int64_t k = k0; k < k1; ++k) {
-        at(j, k) = Cast<To>(row[k * b.k_stride]);
+  } else {
+    for (int64_t k = 0; k < whole; k += kGroup) {
+      const From* const first = in + k * b.k_stride;
+      for (int64_t j = 0; j < columns; ++j) {
+        for (int64_t g = 0; g < kGroup; ++g) {
+          out[k * panel_columns + j * kGroup + g] = Cast<To>(first[j * b.row_stride + g * b.k_stride]);
+        }
       }
     }
+  }
+  for (int64_t j = 0; j < columns && whole < b.k; ++j) {
+    out[whole * panel_columns + j * kGroup] = Cast<To>(in[j * b.row_stride + whole * b.k_stride]);
   }
 }
 
@@ -198,20 +227,18 @@ Panels::Panels(const MicroKernel& kernel, const Operand& b)
       padded_k_(kernel.compute == DType::kBF16 ? RoundUp(b.k, 2) : b.k),
       panels_((b.rows + kernel.cols - 1) / kernel.cols),
       data_(kernel.compute, {panels_, padded_k_, kernel.cols}) {
+  MODELSLIM_CHECK(kernel.cols <= kStripRows);
+  void* const packed = data_.view().data;
+  start_ = static_cast<const std::byte*>(packed);
   ParallelFor(panels_, [&](int64_t p) {
     WithComputeType(kernel.compute, [&](auto to) {
       WithModelDType(b.dtype, [&](auto from) {
         PackPanel(static_cast<const decltype(from)*>(b.data) + p * kernel.cols * b.row_stride, b,
                   std::min<int64_t>(kernel.cols, b.rows - p * kernel.cols), kernel.cols, padded_k_,
-                  data_.as<decltype(to)>() + p * padded_k_ * kernel.cols);
+                  static_cast<decltype(to)*>(packed) + p * padded_k_ * kernel.cols);
       });
     });
   });
-}
-
-const void* Panels::At(int64_t panel, int64_t k) const {
-  const int64_t element = (panel * padded_k_ + k) * kernel_->cols;
-  return static_cast<const std::byte*>(data_.view().data) + element * DTypeSize(data_.dtype());
 }
 
 void MultiplyInto(const Operand& a, const Panels& b, const ConstView& bias, void* y, DType y_dtype, int64_t y_stride) {

@@ -33,7 +33,9 @@ class Panels {
  public:
   Panels(const MicroKernel& kernel, const Operand& b);  // packs on the compute pool
   // Panel p from element `k` on.
-  const void* At(int64_t panel, int64_t k) const;
+  const void* At(int64_t panel, int64_t k) const {
+    return start_ + (panel * padded_k_ + k) * kernel_->cols * (kernel_->compute == DType::kBF16 ? 2 : 4);
+  }
   int64_t rows() const { return rows_; }
   int64_t k() const { return k_; }
   int64_t count() const { return panels_; }
@@ -44,6 +46,7 @@ class Panels {
   const MicroKernel* kernel_;
   int64_t rows_, k_, padded_k_, panels_;
   Tensor data_;
+  const std::byte* start_ = nullptr;  // of data_
 };
 
 // y[M, b.rows()] = a[M,K] * b^T + bias, rounded once; y's columns are y_stride elements apart from row to row.
