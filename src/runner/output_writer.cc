@@ -62,7 +62,7 @@ struct OutputWriter::State {
   std::thread thread;
 
   // Of the writing thread.
-  std::map<std::string, std::string> hashes;
+  std::map<std::string, std::string> hashes, all_hashes;
   std::set<int> dirty;
   std::vector<JournalUnit> held;
   std::vector<const HiddenFile*> held_hidden;
@@ -121,7 +121,7 @@ struct OutputWriter::State {
     const OutputTensor& planned = layout.tensors[job.tensor];
     const std::span<const std::byte> bytes = BytesOf(job.view);
     files[planned.shard]->Write(planned.offset, bytes);
-    hashes[planned.name] = HashHex(bytes);
+    all_hashes[planned.name] = hashes[planned.name] = HashHex(bytes);
     dirty.insert(planned.shard);
     written += bytes.size();
   }
@@ -171,7 +171,9 @@ OutputWriter::OutputWriter(const OutputLayout& layout, fs::path directory, Journ
   for (const OutputShard& shard : layout.shards) {
     const fs::path path = state_->directory / (shard.file + ".partial");
     const OutputFileOptions options{.mode = 0400, .direct = true};
-    if (resume) {
+    if (resume && !fs::exists(path)) {
+      state_->files.push_back(nullptr);  // named already: the earlier run was cut off while publishing
+    } else if (resume) {
       state_->files.push_back(OutputFile::Open(path, shard.size, options));
     } else {
       state_->files.push_back(OutputFile::Create(path, shard.size, options));
@@ -181,6 +183,7 @@ OutputWriter::OutputWriter(const OutputLayout& layout, fs::path directory, Journ
   for (const JournalUnit& unit : journal.finished()) {
     for (const auto& [name, hash] : unit.hashes) {
       if (const auto found = layout.index.find(name); found != layout.index.end()) state_->done[found->second] = true;
+      state_->all_hashes[name] = hash;
     }
   }
   state_->thread = std::thread([state = state_.get()] { state->Loop(); });
@@ -258,10 +261,11 @@ void OutputWriter::Publish() {
     }
   }
   for (size_t i = 0; i < state_->files.size(); ++i) {
-    state_->files[i]->Publish(state_->directory / state_->layout.shards[i].file);
+    if (state_->files[i]) state_->files[i]->Publish(state_->directory / state_->layout.shards[i].file);
   }
 }
 
+const std::map<std::string, std::string>& OutputWriter::hashes() const { return state_->all_hashes; }
 uint64_t OutputWriter::bytes_written() const { return state_->written; }
 double OutputWriter::seconds() const { return static_cast<double>(state_->busy_us) * 1e-6; }
 

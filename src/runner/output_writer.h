@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -40,6 +41,8 @@ class OutputWriter {
   // Gives the shards their names. Every planned tensor must have been written, now or by the earlier run.
   void Publish();
 
+  // Checksums of all tensors, those of the earlier run included. After Drain().
+  const std::map<std::string, std::string>& hashes() const;
   uint64_t bytes_written() const;
   double seconds() const;  // that the thread spent writing
 

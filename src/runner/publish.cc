@@ -1,5 +1,6 @@
 #include "runner/publish.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -113,6 +114,8 @@ void PublishOutput(const RunPlan& plan, const fs::path& model_path, const fs::pa
   }
   Json ledger{JsonObject()};
   ledger["tensors"] = ParseJson(LedgerText(report.ledger), "ledger");
+  ledger["hashes"] = Json(JsonObject());
+  for (const auto& [name, hash] : writer.hashes()) ledger["hashes"].object()->Set(name, Json(hash));
   WriteFileAtomically(save_path / kLedgerFile, ledger.Dump(2));
   WriteFileAtomically(save_path / kDescriptionFile, DescriptionJson(plan.layout, plan.globals, plan.compat));
 }

@@ -1,0 +1,48 @@
+#include "app/inspect.h"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <string>
+
+#include "io/json.h"
+#include "model/family.h"
+
+namespace modelslim {
+namespace {
+
+JsonArray ToJson(const std::vector<std::string_view>& names) {
+  JsonArray array;
+  for (const std::string_view name : names) array.push_back(Json(name));
+  return array;
+}
+
+std::string Joined(const std::vector<std::string_view>& names) {
+  std::string text;
+  for (const std::string_view name : names) text += (text.empty() ? "" : ", ") + std::string(name);
+  return text;
+}
+
+}  // namespace
+
+void ListModels(bool json, std::ostream& out) {
+  if (json) {
+    Json list{JsonArray()};
+    for (const FamilyEntry& entry : Families()) {
+      Json item{JsonObject()};
+      item["adapter"] = Json(entry.adapter);
+      item["practices"] = Json(entry.pedigree);
+      item["model_types"] = Json(ToJson(entry.model_types));
+      item["config_types"] = Json(ToJson(entry.config_types));
+      list.Append(std::move(item));
+    }
+    out << list.Dump(2) << "\n";
+    return;
+  }
+  for (const FamilyEntry& entry : Families()) {
+    fmt::print(out, "{}\n  --model_type          {}\n  config.json model_type {}\n", entry.adapter,
+               entry.model_types.empty() ? "any other name" : Joined(entry.model_types), Joined(entry.config_types));
+  }
+}
+
+}  // namespace modelslim

@@ -1,0 +1,165 @@
+#include "app/plan_text.h"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "base/memory.h"
+#include "base/progress.h"
+#include "io/json_writer.h"
+#include "runner/chunks.h"
+
+namespace modelslim {
+namespace {
+
+struct TypeRow {
+  int64_t linears = 0;
+  uint64_t weights = 0;  // elements
+};
+
+std::map<std::string, TypeRow> CountTypes(const RunPlan& plan) {
+  std::map<std::string, TypeRow> rows;
+  for (const BlockInfo& block : plan.family->layout().blocks) {
+    for (const ModuleInfo& module : block.modules) {
+      if (module.kind != ModuleKind::kLinear) continue;
+      TypeRow& row = rows[std::string(QuantModeName(plan.model.linears.find(module.name)->second.mode))];
+      ++row.linears;
+      row.weights += static_cast<uint64_t>(module.out_features() * module.in_features());
+    }
+  }
+  return rows;
+}
+
+uint64_t BytesRead(const RunPlan& plan) {
+  uint64_t bytes = 0;
+  for (const BlockCost& cost : plan.blocks) bytes += cost.bytes_read;
+  return bytes;
+}
+
+uint64_t ExpectedPeak(const Session& session, const TokenBatch* batch, uint64_t limit) {
+  if (!session.plan.needs_data || batch == nullptr) return DataFreePeak(*session.family);
+  return PlanResidency(*session.family, batch->offsets, limit != 0 ? limit : OfferedMemory() / 5 * 4).estimated_peak;
+}
+
+void PrintSteps(const RunPlan& plan, std::ostream& out) {
+  std::map<std::string, std::map<std::string, int64_t>> made;  // entry -> type -> layers
+  for (const auto& [name, decision] : plan.model.linears) {
+    if (!decision.by.empty()) ++made[decision.by][std::string(QuantModeName(decision.mode))];
+  }
+  const auto print = [&](const std::string& path, const std::string& type, std::string_view needs) {
+    std::string what;
+    for (const auto& [mode, count] : made[path]) what += fmt::format("{}{} layers -> {}", what.empty() ? "" : ", ", count, mode);
+    fmt::print(out, "  {:<28} {:<18} {:<12} {}\n", path, type, needs, what);
+  };
+  for (const auto& processor : plan.processors) {
+    print(processor->path(), processor->type(), processor->NeedsData() ? "one pass" : "no data");
+    // Members of a group are decided under their own paths.
+    for (const auto& [path, types] : made) {
+      if (path.starts_with(processor->path() + ".configs")) print(path, "  in the group", "");
+    }
+  }
+  if (plan.processors.empty()) fmt::print(out, "  none: the recipe has no processors\n");
+}
+
+void PrintTensors(const RunPlan& plan, std::ostream& out) {
+  fmt::print(out, "\ntensors\n");
+  for (const OutputTensor& tensor : plan.layout.tensors) {
+    fmt::print(out, "  {:<72} {:<9} {:<18} {:<22} {:>12} {}+{}\n", tensor.name, DTypeName(tensor.dtype), ShapeText(tensor.shape),
+               tensor.type.empty() ? "-" : tensor.type, tensor.bytes(), plan.layout.shards[tensor.shard].file, tensor.offset);
+  }
+}
+
+}  // namespace
+
+void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOptions& options, std::ostream& out) {
+  const RunPlan& plan = session.plan;
+  const ModelLayout& layout = session.family->layout();
+  fmt::print(out, "model    {} ({}), {} layers, {}, {} of weights\n", session.arguments.model_path.string(), session.family->name(),
+             layout.blocks.size(), DTypeName(layout.dtype), FormatBytes(session.checkpoint->total_bytes()));
+  fmt::print(out, "recipe   {}\n", session.recipe_name);
+  fmt::print(out, "steps\n");
+  PrintSteps(plan, out);
+  fmt::print(out, "layers\n");
+  for (const auto& [type, row] : CountTypes(plan)) {
+    fmt::print(out, "  {:<22} {:>6} linear layers, {:.3f} billion weights\n", type, row.linears, static_cast<double>(row.weights) * 1e-9);
+  }
+  if (plan.needs_data && batch != nullptr) {
+    fmt::print(out, "data     {} samples, {} tokens, {} pass{} through every layer\n", batch->offsets.size() - 1, batch->offsets.back(),
+               plan.data_passes, plan.data_passes == 1 ? "" : "es");
+  } else {
+    fmt::print(out, "data     none needed\n");
+  }
+  if (plan.writes) {
+    fmt::print(out, "output   {}, model_quant_type {}, {} tensors, {} in {} file{}\n",
+               session.arguments.save_path.empty() ? "(no --save_path given)" : session.arguments.save_path.string(),
+               plan.globals.model_quant_type, plan.layout.tensors.size(), FormatBytes(plan.layout.total_size),
+               plan.layout.shards.size(), plan.layout.shards.size() == 1 ? "" : "s");
+  } else {
+    fmt::print(out, "output   nothing is written\n");
+  }
+  fmt::print(out, "costs    reads {}, writes {}, at most about {} of memory\n", FormatBytes(BytesRead(plan)),
+             FormatBytes(plan.writes ? plan.layout.total_size : 0), FormatBytes(ExpectedPeak(session, batch, options.memory_limit)));
+  if (!plan.unloaded.empty()) {
+    fmt::print(out, "unused   {} tensors of the checkpoint are not part of this model, for example {}\n", plan.unloaded.size(),
+               plan.unloaded.front());
+  }
+  for (const PlanNote& note : plan.model.notes) {
+    fmt::print(out, "{}  {}: {}\n", note.kind == PlanNote::Kind::kWarning ? "warning" : "note   ", note.where, note.text);
+  }
+  if (options.tensors) PrintTensors(plan, out);
+}
+
+std::string PlanJson(const Session& session, const TokenBatch* batch, const PlanTextOptions& options) {
+  const RunPlan& plan = session.plan;
+  Json json{JsonObject()};
+  json["model_path"] = Json(session.arguments.model_path.string());
+  json["family"] = Json(session.family->name());
+  json["dtype"] = Json(DTypeName(session.family->layout().dtype));
+  json["recipe"] = Json(session.recipe_name);
+  json["layers"] = Json(static_cast<int64_t>(session.family->layout().blocks.size()));
+  json["needs_data"] = Json(plan.needs_data);
+  json["passes"] = Json(plan.data_passes);
+  json["samples"] = Json(batch != nullptr ? static_cast<int64_t>(batch->offsets.size()) - 1 : int64_t{0});
+  json["tokens"] = Json(batch != nullptr ? batch->offsets.back() : int64_t{0});
+  json["bytes_read"] = Json(BytesRead(plan));
+  json["bytes_written"] = Json(plan.writes ? plan.layout.total_size : uint64_t{0});
+  json["peak_memory"] = Json(ExpectedPeak(session, batch, options.memory_limit));
+  json["model_quant_type"] = Json(plan.globals.model_quant_type);
+  for (const auto& [name, decision] : plan.model.linears) {
+    Json entry{JsonObject()};
+    entry["type"] = Json(QuantModeName(decision.mode));
+    entry["by"] = Json(decision.by);
+    if (!decision.shadowed.empty()) entry["shadowed"] = Json(JsonArray(decision.shadowed.begin(), decision.shadowed.end()));
+    json["linears"][name] = std::move(entry);
+  }
+  json["notes"] = Json(JsonArray());
+  for (const PlanNote& note : plan.model.notes) {
+    Json entry{JsonObject()};
+    entry["kind"] = Json(note.kind == PlanNote::Kind::kWarning ? "warning" : "note");
+    entry["where"] = Json(note.where);
+    entry["text"] = Json(note.text);
+    json["notes"].Append(std::move(entry));
+  }
+  json["unused_tensors"] = Json(JsonArray(plan.unloaded.begin(), plan.unloaded.end()));
+  json["files"] = Json(JsonArray());
+  for (const OutputShard& shard : plan.layout.shards) json["files"].Append(Json(shard.file));
+  if (options.tensors) {
+    json["tensors"] = Json(JsonArray());
+    for (const OutputTensor& tensor : plan.layout.tensors) {
+      Json entry{JsonObject()};
+      entry["name"] = Json(tensor.name);
+      entry["dtype"] = Json(DTypeName(tensor.dtype));
+      entry["shape"] = Json(JsonArray(tensor.shape.begin(), tensor.shape.end()));
+      entry["type"] = Json(tensor.type);
+      entry["file"] = Json(plan.layout.shards[tensor.shard].file);
+      entry["offset"] = Json(tensor.offset);
+      json["tensors"].Append(std::move(entry));
+    }
+  }
+  return json.Dump(2, /*ensure_ascii=*/false);
+}
+
+}  // namespace modelslim

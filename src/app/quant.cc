@@ -1,0 +1,73 @@
+#include "app/quant.h"
+
+#include <unistd.h>
+
+#include <optional>
+#include <utility>
+
+#include "app/summary.h"
+#include "app/verify.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "runner/run.h"
+
+namespace modelslim {
+namespace {
+
+// The recipe's dataset is loaded even when no step needs it, so that a missing file is found early; but then it need not be
+// tokenized, and one that only the default names may be absent.
+std::optional<TokenBatch> LoadIfNeeded(const Session& session, std::string* hash) {
+  if (!session.plan.needs_data) return std::nullopt;
+  return LoadCalibration(session, hash);
+}
+
+// Finds out before any work whether the directory can be written.
+void PrepareSavePath(const fs::path& path) {
+  if (path.empty()) throw Error(ErrorCode::kSchema, "--save_path is missing", "give a directory for the output");
+  MakeDirectories(path);
+  if (access(path.c_str(), W_OK | X_OK) != 0) ThrowSystemError("cannot write to", path);
+}
+
+}  // namespace
+
+void Quantize(JobArguments arguments, std::ostream& out) {
+  const std::unique_ptr<Session> session = OpenSession(std::move(arguments));
+  const JobArguments& given = session->arguments;
+  const uint64_t memory = given.memory.empty() ? 0 : ParseMemory(given.memory);
+  std::string calibration_hash;
+  const std::optional<TokenBatch> batch = LoadIfNeeded(*session, &calibration_hash);
+  const TokenBatch* const data = batch ? &*batch : nullptr;
+  PrintPlan(*session, data, {.tensors = false, .memory_limit = memory}, out);
+  out << std::flush;
+  if (!session->plan.writes) return;
+  PrepareSavePath(given.save_path);
+  RunOptions options;
+  options.model_path = given.model_path;
+  options.save_path = given.save_path;
+  options.memory_limit = memory;
+  options.fresh = given.fresh;
+  options.measure_errors = given.verify;
+  const std::string identity = PlanIdentity(session->plan, session->recipe_text, calibration_hash);
+  const RunReport report = Execute(session->plan, *session->weights, data, identity, options);
+  std::optional<VerifyReport> verified;
+  if (given.verify) verified = VerifyOutput(given.save_path);
+  PrintSummary(*session, report, verified ? &*verified : nullptr, out);
+  if (verified && !verified->problems.empty()) {
+    throw Error(ErrorCode::kUnexpected, given.save_path.string() + ": the output does not read back as it was written: " + verified->problems.front(),
+                "check the disk, then run 'modelslim verify' on the directory");
+  }
+}
+
+void ShowPlan(JobArguments arguments, bool tensors, bool json, std::ostream& out) {
+  const std::unique_ptr<Session> session = OpenSession(std::move(arguments));
+  const uint64_t memory = session->arguments.memory.empty() ? 0 : ParseMemory(session->arguments.memory);
+  const std::optional<TokenBatch> batch = LoadIfNeeded(*session, nullptr);
+  const PlanTextOptions options{.tensors = tensors, .memory_limit = memory};
+  if (json) {
+    out << PlanJson(*session, batch ? &*batch : nullptr, options) << "\n";
+  } else {
+    PrintPlan(*session, batch ? &*batch : nullptr, options, out);
+  }
+}
+
+}  // namespace modelslim

@@ -1,0 +1,180 @@
+#include "app/session.h"
+
+#include <fmt/format.h>
+
+#include <cctype>
+#include <cstdlib>
+#include <utility>
+
+#include "app/practice_choice.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/parallel.h"
+#include "data/dataset.h"
+#include "io/hash.h"
+#include "text/tokenizer.h"
+
+namespace modelslim {
+namespace {
+
+constexpr size_t kLongestArgument = 4096;
+
+void CheckLengths(const JobArguments& arguments) {
+  const std::pair<const char*, std::string> all[] = {{"--model_type", arguments.model_type},
+                                                     {"--model_path", arguments.model_path.string()},
+                                                     {"--save_path", arguments.save_path.string()},
+                                                     {"--config_path", arguments.config_path.string()}};
+  for (const auto& [option, value] : all) {
+    if (value.size() > kLongestArgument) {
+      throw Error(ErrorCode::kSecurity, fmt::format("{}: expected at most {} characters, found {}", option, kLongestArgument, value.size()));
+    }
+  }
+}
+
+void CheckDevice(const std::string& device) {
+  const size_t colon = device.find(':');
+  const std::string kind = device.substr(0, colon);
+  if (kind != "npu" && kind != "cpu") {
+    throw Error(ErrorCode::kSchema, "--device: expected cpu or npu, found '" + device + "'", "leave --device out");
+  }
+  if (colon != std::string::npos) {
+    const std::string indices = device.substr(colon + 1);
+    if (indices.empty() || indices.find_first_not_of("0123456789,") != std::string::npos) {
+      throw Error(ErrorCode::kSchema, "--device: expected device numbers after the colon, found '" + indices + "'",
+                  "leave --device out");
+    }
+  }
+  if (kind == "npu") LogInfo("--device npu: this program computes on the CPU, whatever the device");
+}
+
+// True when `inner` is `outer` or lies below it. Links are followed where the paths exist.
+bool IsInside(const fs::path& inner, const fs::path& outer) {
+  const fs::path a = fs::weakly_canonical(inner), b = fs::weakly_canonical(outer);
+  auto part = a.begin();
+  for (const fs::path& expected : b) {
+    if (expected.empty()) continue;  // a trailing slash
+    if (part == a.end() || *part != expected) return false;
+    ++part;
+  }
+  return true;
+}
+
+void CheckPaths(const JobArguments& arguments) {
+  if (!fs::is_directory(arguments.model_path)) {
+    throw Error(ErrorCode::kInvalidModel, "--model_path: " + arguments.model_path.string() + " is not a directory",
+                "give the directory that holds config.json and the safetensors files");
+  }
+  if (arguments.save_path.empty()) return;
+  if (IsInside(arguments.save_path, arguments.model_path) || IsInside(arguments.model_path, arguments.save_path)) {
+    throw Error(ErrorCode::kSecurity,
+                fmt::format("--save_path {} and --model_path {} lie inside one another; the source must stay as it is",
+                            arguments.save_path.string(), arguments.model_path.string()),
+                "choose a --save_path outside of the model directory");
+  }
+}
+
+void ChooseRecipe(Session& session) {
+  const JobArguments& arguments = session.arguments;
+  if (!arguments.config_path.empty() && !arguments.quant_type.empty()) {
+    throw Error(ErrorCode::kSchema, "--config_path and --quant_type: only one of them may be given", "leave one of them out");
+  }
+  fs::path file = arguments.config_path;
+  if (file.empty()) {
+    file = ChoosePractice(*session.entry, arguments.model_type, arguments.quant_type, arguments.tags, arguments.assume_yes);
+  }
+  session.recipe_name = file.string();
+  session.recipe_text = ReadTextFile(file);
+  Diagnostics diagnostics;
+  session.recipe = ParseRecipe(session.recipe_text, file.string(), diagnostics);
+  diagnostics.Sort();
+  std::string errors;
+  ErrorCode code = ErrorCode::kSchema;
+  for (const Diagnostic& diagnostic : diagnostics.items()) {
+    const std::string text = RenderDiagnostic(diagnostic, session.recipe_text, /*color=*/false);
+    if (diagnostic.severity == Severity::kWarning) {
+      LogWarning(text);
+    } else {
+      if (errors.empty()) code = diagnostic.code;
+      errors += (errors.empty() ? "" : "\n") + text;
+    }
+  }
+  if (!errors.empty()) throw Error(code, "the recipe cannot be used\n" + errors);
+}
+
+const FamilyEntry& ChooseEntry(const JobArguments& arguments, const Json& config) {
+  if (!arguments.model_type.empty()) {
+    bool known = false;
+    const FamilyEntry& entry = FindFamily(arguments.model_type, &known);
+    if (!known) {
+      LogWarning("--model_type " + arguments.model_type + " is not a known name; using the family of config.json ('modelslim models' lists the names)");
+    }
+    if (known) return entry;
+  }
+  const Json* type = config.Find("model_type");
+  const std::string name = type != nullptr && type->string() != nullptr ? *type->string() : "";
+  for (const FamilyEntry& entry : Families()) {
+    for (const std::string_view each : entry.config_types) {
+      if (each == name && arguments.model_type.empty()) return entry;
+    }
+  }
+  return FindFamily("default");
+}
+
+}  // namespace
+
+uint64_t ParseMemory(const std::string& text) {
+  char* end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  std::string unit;
+  for (const char* c = end; *c != '\0'; ++c) {
+    if (std::isspace(static_cast<unsigned char>(*c)) == 0) unit += static_cast<char>(std::tolower(static_cast<unsigned char>(*c)));
+  }
+  constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"", 1.0},          {"b", 1.0},           {"k", 1024.0},         {"kib", 1024.0},       {"kb", 1e3},
+      {"m", 1048576.0},   {"mib", 1048576.0},   {"mb", 1e6},           {"g", 1073741824.0},   {"gib", 1073741824.0},
+      {"gb", 1e9},        {"t", 1099511627776.0}, {"tib", 1099511627776.0}, {"tb", 1e12}};
+  for (const auto& [name, factor] : kUnits) {
+    if (name == unit && end != text.c_str() && number > 0 && number * factor < 9e18) return static_cast<uint64_t>(number * factor);
+  }
+  throw Error(ErrorCode::kSchema, "--memory: expected a size such as 12GiB or 800MiB, found '" + text + "'",
+              "give a number with a unit: KiB, MiB, GiB or TiB");
+}
+
+std::unique_ptr<Session> OpenSession(JobArguments arguments) {
+  auto session = std::make_unique<Session>();
+  CheckLengths(arguments);
+  CheckDevice(arguments.device);
+  if (arguments.trust_remote_code != "True" && arguments.trust_remote_code != "False") {
+    throw Error(ErrorCode::kSchema, "--trust_remote_code: expected True or False, found '" + arguments.trust_remote_code + "'");
+  }
+  CheckPaths(arguments);
+  SetComputeThreads(arguments.threads);
+  session->arguments = std::move(arguments);
+  session->config = ReadJson(session->arguments.model_path / "config.json");
+  session->entry = &ChooseEntry(session->arguments, session->config);
+  ChooseRecipe(*session);
+  session->checkpoint = std::make_unique<Checkpoint>(session->arguments.model_path);
+  for (const std::string& warning : session->checkpoint->warnings()) LogWarning(warning);
+  session->family = MakeFamily(*session->entry, session->config, *session->checkpoint);
+  session->weights = MakeWeightSource(*session->checkpoint);
+  PlanOptions options;
+  options.compat.december_2025 = session->arguments.december_2025;
+  session->plan = MakePlan(session->recipe, *session->family, *session->checkpoint, session->arguments.model_path, options);
+  return session;
+}
+
+TokenBatch LoadCalibration(const Session& session, std::string* hash) {
+  const fs::path file = ResolveDataset(session.recipe.text()->dataset);
+  const std::vector<std::string> texts = LoadTextDataset(file);
+  const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(session.arguments.model_path);
+  TokenBatch batch = TokenizeBatch(*tokenizer, texts, session.family->vocab_size(), file);
+  if (hash != nullptr) {
+    Hasher hasher;
+    hasher.Update(std::as_bytes(std::span(batch.ids)));
+    hasher.Update(std::as_bytes(std::span(batch.offsets)));
+    *hash = hasher.Hex();
+  }
+  return batch;
+}
+
+}  // namespace modelslim

@@ -1,0 +1,86 @@
+#include "app/summary.h"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "base/parallel.h"
+#include "base/progress.h"
+
+namespace modelslim {
+namespace {
+
+constexpr size_t kWorst = 10;
+
+// Bits that a weight of the decoder layers' Linears takes on the average, and the same with everything that belongs to them.
+struct Bits {
+  double codes = 0, all = 0;
+};
+
+Bits BitsPerWeight(const Session& session) {
+  double weights = 0, code_bits = 0, all_bits = 0;
+  const RunPlan& plan = session.plan;
+  for (const BlockInfo& block : session.family->layout().blocks) {
+    for (const ModuleInfo& module : block.modules) {
+      if (module.kind != ModuleKind::kLinear) continue;
+      const auto count = static_cast<double>(module.out_features() * module.in_features());
+      const LinearDecision& decision = plan.model.linears.find(module.name)->second;
+      weights += count;
+      code_bits += count * WeightBits(decision.mode, 8.0 * static_cast<double>(DTypeSize(module.params.front().dtype)));
+    }
+  }
+  for (const OutputTensor& tensor : plan.layout.tensors) {
+    const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
+    if (plan.model.linears.count(module) > 0) all_bits += 8.0 * static_cast<double>(tensor.bytes());
+  }
+  return weights == 0 ? Bits{} : Bits{code_bits / weights, all_bits / weights};
+}
+
+void PrintWorst(const RunReport& report, std::ostream& out) {
+  std::vector<const LedgerEntry*> order;
+  for (const LedgerEntry& entry : report.ledger) {
+    if (entry.weight_error > 0) order.push_back(&entry);
+  }
+  if (order.empty()) return;
+  std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->weight_error > b->weight_error; });
+  order.resize(std::min(order.size(), kWorst));
+  fmt::print(out, "largest weight errors (relative to the weight's norm; all of them in quant_model_ledger.json)\n");
+  for (const LedgerEntry* entry : order) {
+    fmt::print(out, "  {:<56} {:<18} {:.4f}  clipped {:.3f} %\n", entry->name, entry->type, entry->weight_error, entry->clipped_share * 100);
+  }
+}
+
+}  // namespace
+
+void PrintSummary(const Session& session, const RunReport& report, const VerifyReport* verified, std::ostream& out) {
+  std::map<std::string, int> types;
+  for (const LedgerEntry& entry : report.ledger) ++types[entry.type];
+  const Bits bits = BitsPerWeight(session);
+  const auto source = static_cast<double>(session.checkpoint->total_bytes());
+  fmt::print(out, "\ndone in {}\n", FormatDuration(report.seconds));
+  std::string list;
+  for (const auto& [type, count] : types) list += fmt::format("{}{} {}", list.empty() ? "" : ", ", count, type);
+  fmt::print(out, "quantized layers  {}\n", list.empty() ? "none" : list);
+  fmt::print(out, "bits per weight   {:.2f} (with scales and biases {:.2f}) in the decoder layers\n", bits.codes, bits.all);
+  fmt::print(out, "size              {} -> {} ({:.0f} %)\n", FormatBytes(session.checkpoint->total_bytes()), FormatBytes(report.output_bytes),
+             100.0 * static_cast<double>(report.output_bytes) / source);
+  for (const StageTime& stage : report.stages) fmt::print(out, "{:<17} {}\n", stage.name, FormatDuration(stage.seconds));
+  if (report.forwards > 0) {
+    fmt::print(out, "forwards          {} blocks x {} tokens, {:.1f} TFLOP in linear layers, on {} threads\n", report.forwards, report.tokens,
+               report.gemm_flops * 1e-12, ComputeThreads());
+  }
+  if (report.resumed_units > 0) fmt::print(out, "resumed           {} of {} units were there already\n", report.resumed_units, report.units);
+  fmt::print(out, "peak memory       {} anonymous\n", FormatBytes(report.peak_anonymous));
+  if (verified != nullptr) {
+    fmt::print(out, "read back         {} tensors, {}, {}\n", verified->tensors, FormatDuration(verified->seconds),
+               verified->problems.empty() ? "all well" : fmt::format("{} problems", verified->problems.size()));
+    for (const std::string& problem : verified->problems) fmt::print(out, "  {}\n", problem);
+  }
+  PrintWorst(report, out);
+  fmt::print(out, "output            {}\n", session.arguments.save_path.string());
+}
+
+}  // namespace modelslim

@@ -1,0 +1,158 @@
+#include "cli/commands.h"
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "app/inspect.h"
+#include "app/quant.h"
+#include "app/verify.h"
+#include "base/error.h"
+#include "cli/abbreviations.h"
+#include "text/tokenize_file.h"
+#include "text/tokenizer.h"
+
+namespace modelslim {
+namespace {
+
+constexpr const char* kVersion = "modelslim 0.1.0";
+
+// Quantization types that --quant_type knows.
+const std::vector<std::string> kQuantTypes = {"w4a8", "w4a8c8", "w8a16", "w8a8", "w8a8s", "w8a8c8", "w16a16s",
+                                              "w4a4", "w4a4c8", "w4a4f8", "w8a8f8", "w4a4f4"};
+
+void AddJobOptions(CLI::App& command, JobArguments& job, bool saves) {
+  command.add_option("--model_type", job.model_type,
+                     "Name of the model, for example Qwen3-32B ('modelslim models' lists them); default: by config.json");
+  command.add_option("--model_path", job.model_path, "Directory of the Hugging Face checkpoint")->required();
+  CLI::Option* save = command.add_option("--save_path", job.save_path, "Directory to write");
+  if (saves) save->required();
+  command.add_option("--config_path", job.config_path, "Recipe (YAML)");
+  command.add_option("--quant_type", job.quant_type, "Use the best verified recipe for this type instead")
+      ->check(CLI::IsMember(kQuantTypes));
+  command.add_option("--tag", job.tags, "Scenario tags that the verified recipe must have");
+  command.add_option("--device", job.device, "Accepted for compatibility; everything is computed on the CPU")->capture_default_str();
+  command.add_option("--trust_remote_code", job.trust_remote_code, "Accepted for compatibility; no remote code is ever run")
+      ->capture_default_str();
+  command.add_option("--threads", job.threads, "Compute threads; 0: all that are available")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command.add_option("--memory", job.memory, "Limit for the memory of the process, for example 12GiB; default: 80 % of what there is");
+  command.add_flag("--format-2025-12", job.december_2025, "Write the file forms of the December 2025 release of msModelSlim");
+  command.add_flag("--yes", job.assume_yes, "Answer yes where the look-up of a recipe would ask");
+}
+
+class CommandLine {
+ public:
+  CommandLine(std::ostream& out, std::ostream& err) : out_(out), err_(err), app_("Quantizes Hugging Face checkpoints by msModelSlim recipes, without Python and without an accelerator.", "modelslim") {
+    app_.set_version_flag("--version", kVersion);
+    app_.footer("Examples:\n"
+                "  modelslim quant --model_type Qwen3-8B --model_path Qwen3-8B --save_path out --quant_type w8a8\n"
+                "  modelslim plan  --model_path Qwen3-8B --config_path recipe.yaml\n"
+                "'modelslim COMMAND --help' tells more.");
+    AddQuant();
+    AddPlan();
+    AddVerify();
+    AddTokenize();
+    AddInspection();
+  }
+
+  int Run(std::vector<std::string> arguments) {
+    arguments.erase(arguments.begin());
+    if (arguments.empty()) {
+      out_ << app_.help();
+      return 0;
+    }
+    try {
+      arguments = ExpandAbbreviations(app_, std::move(arguments));
+      std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+      app_.parse(std::move(reversed));
+    } catch (const CLI::ParseError& error) {
+      // CLI11 reports help and version as errors with status 0.
+      return app_.exit(error, out_, err_) == 0 ? 0 : 2;
+    }
+    return action_ ? action_() : 0;
+  }
+
+ private:
+  CLI::App& AddCommand(const std::string& name, const std::string& description, const std::string& footer, std::function<int()> action) {
+    CLI::App& command = *app_.add_subcommand(name, description);
+    if (!footer.empty()) command.footer(footer);
+    command.callback([this, action = std::move(action)] { action_ = action; });
+    return command;
+  }
+
+  void AddQuant() {
+    CLI::App& command = AddCommand("quant", "Quantize a checkpoint",
+                                   "An interrupted run goes on when the same command is given again.\n"
+                                   "Example:\n"
+                                   "  modelslim quant --model_type Qwen3-8B --model_path Qwen3-8B --save_path out --config_path w8a8.yaml --memory 16GiB",
+                                   [this] {
+                                     Quantize(quant_, out_);
+                                     return 0;
+                                   });
+    AddJobOptions(command, quant_, /*saves=*/true);
+    command.add_flag("--fresh", quant_.fresh, "Start over even if an interrupted run could be resumed");
+    command.add_flag("!--no-verify", quant_.verify, "Do not read the output back, and do not measure quantization errors");
+    command.add_flag("--debug", debug_, "Accepted for compatibility");
+  }
+
+  void AddPlan() {
+    CLI::App& command = AddCommand("plan", "Show what quant would do, without doing it",
+                                   "Example:\n  modelslim plan --model_path Qwen3-8B --config_path w8a8.yaml --tensors", [this] {
+                                     ShowPlan(plan_, plan_tensors_, json_, out_);
+                                     return 0;
+                                   });
+    AddJobOptions(command, plan_, /*saves=*/false);
+    command.add_flag("--tensors", plan_tensors_, "A line for every tensor of the output");
+    command.add_flag("--json", json_, "As JSON");
+  }
+
+  void AddVerify() {
+    CLI::App& command = AddCommand("verify", "Read a finished output back and check it",
+                                   "Example:\n  modelslim verify out --model_path Qwen3-8B", [this] {
+                                     const VerifyReport report = VerifyOutput(directory_, source_);
+                                     PrintVerify(report, directory_, out_);
+                                     if (report.problems.empty()) return 0;
+                                     throw Error(ErrorCode::kInvalidModel, directory_.string() + ": " + report.problems.front(),
+                                                 "quantize again into a fresh directory");
+                                   });
+    command.add_option("directory", directory_, "Output of a run")->required();
+    command.add_option("--model_path", source_, "Source checkpoint: compare dequantized weights with it");
+  }
+
+  void AddTokenize() {
+    CLI::App& command = AddCommand("tokenize", "Print the token ids of every line of a JSONL file",
+                                   "Reads `text` (or `inputs_pretokenized`) of every line and prints {\"ids\":[...]} for it.", [this] {
+                                     const auto tokenizer = Tokenizer::Load(source_);
+                                     TokenizeJsonl(*tokenizer, directory_, !no_special_, out_);
+                                     return 0;
+                                   });
+    command.add_option("--model_path", source_, "Directory with tokenizer.json, or vocab.json and merges.txt")->required();
+    command.add_flag("--no-special", no_special_, "Do not add special tokens such as BOS");
+    command.add_option("file", directory_, "JSONL file")->required();
+  }
+
+  void AddInspection() {
+    CLI::App& models = AddCommand("models", "List the model names and the families that compute them", "", [this] {
+      ListModels(json_, out_);
+      return 0;
+    });
+    models.add_flag("--json", json_, "As JSON");
+  }
+
+  std::ostream& out_;
+  std::ostream& err_;
+  CLI::App app_;
+  std::function<int()> action_;
+  JobArguments quant_, plan_;
+  fs::path directory_, source_;
+  bool plan_tensors_ = false, json_ = false, no_special_ = false, debug_ = false;
+};
+
+}  // namespace
+
+int RunCommandLine(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
+  return CommandLine(out, err).Run(arguments);
+}
+
+}  // namespace modelslim

@@ -1,0 +1,62 @@
+// The program: arguments in, exit status out. 0 success, 1 error, 2 usage.
+#include <csignal>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "cli/commands.h"
+
+namespace modelslim {
+namespace {
+
+constexpr int kInterrupted = 130;
+
+void OnSignal(int) {
+  // A second Ctrl-C ends the program at once; the journal keeps what is finished.
+  if (StopRequested()) std::_Exit(kInterrupted);
+  RequestStop();
+}
+
+void SetLogLevelFromEnvironment() {
+  const char* text = std::getenv("MSMODELSLIM_LOG_LEVEL");
+  if (text == nullptr || *text == '\0') return;
+  std::string level = text;
+  for (char& c : level) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  if (level == "DEBUG") {
+    SetLogLevel(LogLevel::kDebug);
+  } else if (level != "INFO") {
+    throw Error(ErrorCode::kEnvironmentVariable, "MSMODELSLIM_LOG_LEVEL: expected INFO or DEBUG, found '" + std::string(text) + "'");
+  }
+}
+
+int Main(const std::vector<std::string>& arguments) {
+  try {
+    SetLogLevelFromEnvironment();
+    return RunCommandLine(arguments, std::cout, std::cerr);
+  } catch (const Error& error) {
+    std::cerr << error.Text() << "\n";
+  } catch (const Stopped&) {
+    std::cerr << "Stopped. What is finished is kept: the same command goes on from there (--fresh starts over).\n";
+    return kInterrupted;
+  } catch (const std::bad_alloc&) {
+    std::cerr << Error(ErrorCode::kUnexpected, "out of memory", "give a smaller --memory, which makes the run use less at once").Text() << "\n";
+  } catch (const std::exception& error) {
+    std::cerr << Error(ErrorCode::kUnexpected, error.what(), "please report this with the command line").Text() << "\n";
+  }
+  return 1;
+}
+
+}  // namespace
+}  // namespace modelslim
+
+int main(int argc, char** argv) {
+  std::signal(SIGINT, modelslim::OnSignal);
+  std::signal(SIGTERM, modelslim::OnSignal);
+  std::signal(SIGPIPE, SIG_IGN);
+  return modelslim::Main(std::vector<std::string>(argv, argv + argc));
+}
