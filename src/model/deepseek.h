@@ -84,7 +84,11 @@ Tensor DeepseekExperts(const DeepseekConfig& config, Block& block, const UnitFor
 std::vector<int32_t> ShiftIds(std::span<const int32_t> ids, int32_t next);
 
 // eh_proj([enorm(embed(shifted ids)) | hnorm(hidden)]). `next` are the predicted ids, one per sample; hidden [rows, H].
-Tensor MtpInput(Block& block, const ForwardContext& context, std::span<const int32_t> next, const ConstView& hidden);
+// `bf16_ids`: the shifted ids are rounded to bf16 first. That is what 26.1.0 does to a bf16 V3.2 (its ids pass through
+// a tensor of the default type), so its calibration of the MTP layer sees other tokens than it should; so do we, to
+// find its scales.
+Tensor MtpInput(Block& block, const ForwardContext& context, std::span<const int32_t> next, const ConstView& hidden,
+                bool bf16_ids = false);
 
 // The most likely next id of every sample from the logits [samples, vocab]; the lowest of equal ones.
 std::vector<int32_t> ArgMaxRows(const ConstView& logits);

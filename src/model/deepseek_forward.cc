@@ -42,7 +42,8 @@ std::vector<int32_t> ShiftIds(std::span<const int32_t> ids, int32_t next) {
   return shifted;
 }
 
-Tensor MtpInput(Block& block, const ForwardContext& context, std::span<const int32_t> next, const ConstView& hidden) {
+Tensor MtpInput(Block& block, const ForwardContext& context, std::span<const int32_t> next, const ConstView& hidden,
+                bool bf16_ids) {
   std::vector<int32_t> ids;
   for (int64_t s = 0; s < context.groups.samples(); ++s) {
     const int64_t begin = context.groups.offsets[s], count = context.groups.offsets[s + 1] - begin;
@@ -51,6 +52,10 @@ Tensor MtpInput(Block& block, const ForwardContext& context, std::span<const int
     ids.insert(ids.end(), shifted.begin(), shifted.end());
   }
   Parameter& table = block.parameter("embed_tokens.weight");
+  if (bf16_ids) {
+    const auto largest = static_cast<int32_t>(table.shape().front() - 1);
+    for (int32_t& id : ids) id = std::min(static_cast<int32_t>(RoundTo<BF16>(static_cast<float>(id))), largest);
+  }
   Tensor embedded(table.dtype(), {hidden.rows(), hidden.cols()});
   EmbeddingLookup(table.Get(), ids, embedded.view());
   const Tensor e = block.norm("enorm").Forward(std::as_const(embedded).view());

@@ -60,7 +60,7 @@ class DeepseekV32Family : public DeepseekFamily {
       MODELSLIM_CHECK(context.rest != nullptr);
       // As the reference does it, the prediction is made from x without its residual.
       const Tensor x = std::move(streams.x);
-      streams.x = MtpInput(block, context, PredictNext(context, x.view()), x.view());
+      streams.x = MtpInput(block, context, PredictNext(context, x.view()), x.view(), layout_.dtype == DType::kBF16);
     }
     const Tensor attention_input = FusedNorm(block.norm("input_layernorm"), &streams);
     streams.x = Attention(block, context, attention_input.view(), mtp);
