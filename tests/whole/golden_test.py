@@ -18,7 +18,7 @@ import time
 import harness
 
 HERE = pathlib.Path(__file__).resolve().parent
-DECEMBER_2025 = []  # options that ask for the numbers of December 2025; empty: the program has none
+DECEMBER_2025 = ["--format-2025-12"]  # asks for the forms of that release
 
 
 def roots():
