@@ -31,6 +31,8 @@ BpeModel::BpeModel(Vocabulary vocabulary, const Merges& merges, BpeOptions optio
       character_borders_(merges.size()) {
   FillTables();
   AddMerges(merges);
+  ascii_cuts_.resize(size_t{128} * 128);
+  for (char32_t pair = 0; pair < 128 * 128; ++pair) ascii_cuts_[pair] = CanCut(pair / 128, pair % 128);
 }
 
 void BpeModel::FillTables() {
@@ -132,16 +134,18 @@ size_t BpeModel::NextCut(std::string_view piece, size_t from) const {
     Utf8Char last = DecodeUtf8(piece.data() + from);
     for (size_t i = from + last.size; i < piece.size();) {
       const Utf8Char c = DecodeUtf8(piece.data() + i);
-      // Both must be known: an unknown one becomes another symbol, or is fused with the one before it.
-      if (!character_borders_.Find(Border(last.code, c.code)) && characters_.Find(last.code) &&
-          characters_.Find(c.code)) {
-        return i;
-      }
+      const bool ascii = (last.code | c.code) < 0x80;
+      if (ascii ? ascii_cuts_[last.code * 128 + c.code] != 0 : CanCut(last.code, c.code)) return i;
       last = c;
       i += c.size;
     }
   }
   return piece.size();
+}
+
+// Both must be known: an unknown one becomes another symbol, or is fused with the one before it.
+bool BpeModel::CanCut(char32_t left, char32_t right) const {
+  return !character_borders_.Find(Border(left, right)) && characters_.Find(left) && characters_.Find(right);
 }
 
 template <bool kBytes>

@@ -74,6 +74,7 @@ class BpeModel {
   void EncodeFresh(std::string_view piece, bool whole, BpeScratch& scratch, std::vector<int32_t>& ids) const;
   template <bool kBytes>
   size_t NextCut(std::string_view piece, size_t from) const;
+  bool CanCut(char32_t left, char32_t right) const;
   const int32_t* FindWhole(std::string_view piece, bool bytes) const;
   void SymbolsOfText(std::string_view piece, std::vector<int32_t>& symbols) const;
   bool AddFallbackBytes(std::string_view character, std::vector<int32_t>& symbols) const;
@@ -96,6 +97,7 @@ class BpeModel {
   // be cut between them: every part is then encoded (and remembered) by itself.
   std::vector<bool> byte_borders_;   // [left * 256 + right]
   FlatMap<char> character_borders_;  // left << 32 | right
+  std::vector<uint8_t> ascii_cuts_;  // [left * 128 + right]: CanCut(), for the common case
 };
 
 }  // namespace modelslim

@@ -3,10 +3,12 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/error.h"
 #include "text/byte_level.h"
+#include "text/library_unicode.h"
 #include "text/regex.h"
 #include "text/unicode.h"
 
@@ -24,6 +26,21 @@ bool IsInert(char32_t c, UnicodeForm form) {
   const bool compatibility = form == UnicodeForm::kNfkc || form == UnicodeForm::kNfkd;
   if (compatibility) return false;
   return (c >= 0xFF01 && c <= 0xFF60) || (c >= 0x2010 && c <= 0x2027);
+}
+
+// The tokenizers library normalizes by Unicode 12.0: later characters that have a decomposition stay what they are.
+bool IsTooNew(char32_t c) {
+  constexpr std::array<std::pair<char32_t, char32_t>, 10> kRanges = {{{0x32FF, 0x32FF},
+                                                                      {0xA7F2, 0xA7F4},
+                                                                      {0xAB69, 0xAB69},
+                                                                      {0x10781, 0x10785},
+                                                                      {0x10787, 0x107B0},
+                                                                      {0x107B2, 0x107BA},
+                                                                      {0x11938, 0x11938},
+                                                                      {0x1E030, 0x1E06D},
+                                                                      {0x1F16C, 0x1F16C},
+                                                                      {0x1FBF0, 0x1FBF9}}};
+  return std::any_of(kRanges.begin(), kRanges.end(), [c](const auto& r) { return c >= r.first && c <= r.second; });
 }
 
 class UnicodeNormalizer : public Normalizer {
@@ -61,7 +78,7 @@ class UnicodeNormalizer : public Normalizer {
 
  private:
   void Decompose(char32_t c, std::vector<utf8proc_int>& run) const {
-    if (c < 0x80) {
+    if (c < 0x80 || IsTooNew(c)) {
       run.push_back(static_cast<utf8proc_int>(c));
       return;
     }
@@ -197,7 +214,7 @@ class StripAccents : public Normalizer {
     out.reserve(text.size());
     for (size_t i = 0; i < text.size();) {
       const Utf8Char c = DecodeUtf8(text.data() + i);
-      if (!(CharClass(c.code) & kCharMark)) out.append(text, i, c.size);
+      if (!IsLibraryMark(c.code)) out.append(text, i, c.size);
       i += c.size;
     }
     text = std::move(out);

@@ -238,10 +238,4 @@ PreTokenizerPtr MakePreTokenizerSequence(std::vector<PreTokenizerPtr> steps) {
   return std::make_unique<PreTokenizerSequence>(std::move(steps));
 }
 
-bool IsPunctuationChar(char32_t c) {
-  if (c < 0x80)
-    return (c > 0x20 && c < 0x7F) && !(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z');
-  return (CharClass(c) & kCharPunctuation) != 0;
-}
-
 }  // namespace modelslim

@@ -48,7 +48,4 @@ PreTokenizerPtr MakeByteLevel(bool add_prefix_space, bool use_regex);
 PreTokenizerPtr MakeMetaspace(char32_t replacement, PrependScheme scheme, bool split);
 PreTokenizerPtr MakePreTokenizerSequence(std::vector<PreTokenizerPtr> steps);
 
-// Unicode punctuation, and the symbols of ASCII.
-bool IsPunctuationChar(char32_t c);
-
 }  // namespace modelslim

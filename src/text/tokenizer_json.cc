@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "text/json_node.h"
+#include "text/library_unicode.h"
 #include "text/tokenizer_parts.h"
 #include "text/unicode.h"
 
@@ -135,7 +136,11 @@ PreTokenizerPtr ReadPreTokenizer(const JsonNode& node) {
         [](char32_t c) { return (CharClass(c) & kCharNumber) != 0; },
         node.BoolOr("individual_digits", false) ? SplitBehavior::kIsolated : SplitBehavior::kContiguous);
   }
-  if (type == "Whitespace") return MakeRegexSplit(R"(\w+|[^\w\s]+)", SplitBehavior::kRemoved, true, node.where());
+  if (type == "Whitespace") {
+    // Of the Rust regex crate, whose \w has the two joiners as well.
+    return MakeRegexSplit(R"([\w\x{200C}\x{200D}]+|[^\w\s\x{200C}\x{200D}]+)", SplitBehavior::kRemoved, true,
+                          node.where());
+  }
   if (type == "WhitespaceSplit") return MakeSpaceSplit();
   if (type == "CharDelimiterSplit") {
     const char32_t delimiter = ReadOneCharacter(node.At("delimiter"));
@@ -143,12 +148,12 @@ PreTokenizerPtr ReadPreTokenizer(const JsonNode& node) {
   }
   if (type == "Punctuation") {
     const auto behavior = node.Find("behavior");
-    return MakeCharSplit(IsPunctuationChar, behavior ? ReadBehavior(*behavior) : SplitBehavior::kIsolated);
+    return MakeCharSplit(IsLibraryPunctuation, behavior ? ReadBehavior(*behavior) : SplitBehavior::kIsolated);
   }
   if (type == "BertPreTokenizer") {
     std::vector<PreTokenizerPtr> steps;
     steps.push_back(MakeSpaceSplit());
-    steps.push_back(MakeCharSplit(IsPunctuationChar, SplitBehavior::kIsolated));
+    steps.push_back(MakeCharSplit(IsLibraryPunctuation, SplitBehavior::kIsolated));
     return MakePreTokenizerSequence(std::move(steps));
   }
   RefuseType(node, "pre-tokenizer", type,
