@@ -17,12 +17,13 @@ namespace {
 // The product in f64: what every kernel approximates.
 std::vector<double> Exact(const ConstView& x, const ConstView& w, const ConstView& bias) {
   const int64_t m = x.rows(), n = w.dim(0), k = w.dim(1);
+  const Tensor wide_x = ConvertTo(x, DType::kF32), wide_w = ConvertTo(w, DType::kF32);
+  const float *a = wide_x.as<float>(), *b = wide_w.as<float>();
   std::vector<double> y(static_cast<size_t>(m * n));
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {
       double sum = bias.data != nullptr ? ElementAsF32(bias, j) : 0;
-      for (int64_t p = 0; p < k; ++p)
-        sum += static_cast<double>(ElementAsF32(x, i * k + p)) * ElementAsF32(w, j * k + p);
+      for (int64_t p = 0; p < k; ++p) sum += static_cast<double>(a[i * k + p]) * static_cast<double>(b[j * k + p]);
       y[i * n + j] = sum;
     }
   }
@@ -195,12 +196,14 @@ TEST_P(MatMulCases, AgreesWithF64) {
       Tensor c = start.Clone();
       if (beta == 0) std::fill(c.as<float>(), c.as<float>() + c.size(), NAN);
       MatMul(a.view(), b.view(), c.view(), {ta, tb, alpha, beta});
+      const Tensor wide = ConvertTo(a.view(), DType::kF32);
+      const float *left = wide.as<float>(), *right = b.as<float>();
       for (int64_t i = 0; i < m; ++i) {
         for (int64_t j = 0; j < n; ++j) {
           double sum = 0;
           for (int64_t p = 0; p < k; ++p) {
-            sum += static_cast<double>(ElementAsF32(a.view(), ta ? p * m + i : i * k + p)) *
-                   ElementAsF32(b.view(), tb ? j * k + p : p * n + j);
+            sum += static_cast<double>(left[ta ? p * m + i : i * k + p]) *
+                   static_cast<double>(right[tb ? j * k + p : p * n + j]);
           }
           const double exact = alpha * sum + beta * static_cast<double>(start.as<float>()[i * n + j]);
           ASSERT_NEAR(c.as<float>()[i * n + j], exact,

@@ -25,10 +25,12 @@ class RefPackedB final : public PackedB {
 
 void RefLinear(const ConstView& x, const ConstView& w, const ConstView& bias, const View& y) {
   const int64_t n = w.dim(0), k = w.dim(1);
+  const Tensor wide_x = ConvertTo(x, DType::kF32), wide_w = ConvertTo(w, DType::kF32);
+  const float *a = wide_x.as<float>(), *b = wide_w.as<float>();
   ParallelFor(x.rows(), [&](int64_t i) {
     for (int64_t j = 0; j < n; ++j) {
       float sum = 0;
-      for (int64_t p = 0; p < k; ++p) sum += ElementAsF32(x, i * k + p) * ElementAsF32(w, j * k + p);
+      for (int64_t p = 0; p < k; ++p) sum += a[i * k + p] * b[j * k + p];
       if (bias.data != nullptr) sum += ElementAsF32(bias, j);
       Store(y, i * n + j, sum);
     }
