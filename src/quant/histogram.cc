@@ -32,50 +32,40 @@ MODELSLIM_INLINE float Moment(float a, float b, float density) {
   return density * (((b * b) * b - (a * a) * a) / 3.0f);
 }
 
-// The order in which the framework adds f32 numbers on its usual vector width: kLanes columns, four rows of vectors at
-// a time, in levels of 2^k, and at last the lanes one after the other. Only near ties of the search could tell.
-float FrameworkSum(const std::array<float, kBins>& values) {
-  constexpr int kLanes = 8, kRows = 4, kVectors = kBins / kLanes / kRows, kLevelSize = 16, kLevelCount = 4;
-  float partial[kRows][kLanes];
-  for (int row = 0; row < kRows; ++row) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      float level[kLevelCount] = {};
-      for (int i = 0; i < kVectors; ++i) {
-        level[0] += values[(i * kRows + row) * kLanes + lane];
-        if ((i + 1) % kLevelSize != 0) continue;
-        level[1] += level[0];
-        level[0] = 0.0f;
-        if ((i + 1) % (kLevelSize * kLevelSize) != 0) continue;
-        level[2] += level[1];
-        level[1] = 0.0f;
-      }
-      partial[row][lane] = ((level[0] + level[1]) + level[2]) + level[3];
-    }
+// Rounded to f32 once: what the order of an f32 summation does not decide. Only near ties of the search could tell.
+float Sum(const std::array<float, kBins>& values) {
+  double total = 0.0;
+  for (const float value : values) total += static_cast<double>(value);
+  return static_cast<float>(total);
+}
+
+MODELSLIM_MULTIVERSION void BinsOf(const float* values, int64_t n, float low, float high, int32_t* bins) {
+  const float width = high - low;
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const float v = values[i];
+    const bool inside = (v >= low) & (v <= high);
+    const float position = ((inside ? v : low) - low) * static_cast<float>(kBins) / width;
+    const int32_t bin =
+        static_cast<int32_t>(position < static_cast<float>(kBins - 1) ? position : static_cast<float>(kBins - 1));
+    bins[i] = inside ? bin : kBins;
   }
-  float total = 0.0f;
-  for (int lane = 0; lane < kLanes; ++lane) {
-    float sum = partial[0][lane];
-    for (int row = 1; row < kRows; ++row) sum += partial[row][lane];
-    total += sum;
-  }
-  return total;
 }
 
 }  // namespace
 
 void CountInto(const ConstView& x, const Range& range, std::array<int64_t, kHistogramBins>* counts) {
-  const float low = range.min, high = range.max, width = high - low;
   const int64_t size = x.size(), step = static_cast<int64_t>(DTypeSize(x.dtype));
   float values[kAffineRun];
+  int32_t bins[kAffineRun];
+  std::array<int64_t, kBins + 1> own{};  // the last one takes what lies outside
   for (int64_t begin = 0; begin < size; begin += kAffineRun) {
     const int64_t n = std::min(kAffineRun, size - begin);
     LoadRun(static_cast<const std::byte*>(x.data) + begin * step, x.dtype, n, values);
-    for (int64_t i = 0; i < n; ++i) {
-      if (!(values[i] >= low && values[i] <= high)) continue;
-      const float position = (values[i] - low) * static_cast<float>(kBins) / width;
-      ++(*counts)[std::min(static_cast<int>(position), kBins - 1)];
-    }
+    BinsOf(values, n, range.min, range.max, bins);
+    for (int64_t i = 0; i < n; ++i) ++own[bins[i]];
   }
+  for (int i = 0; i < kBins; ++i) (*counts)[i] += own[i];
 }
 
 Range Histogram::Union(float min, float max) const {
@@ -125,7 +115,7 @@ double Histogram::Error(int first, int last) const {
     norm += Moment(-half, end - (level_end * step + half), density);
     norms[i] = norm;
   }
-  return FrameworkSum(norms);
+  return Sum(norms);
 }
 
 ClipSearch Histogram::Search() const {
@@ -133,7 +123,7 @@ ClipSearch Histogram::Search() const {
   float sum = 0.0f;
   std::array<float, kBins> cumulative;
   for (int i = 0; i < kBins; ++i) cumulative[i] = sum += counts_[i];
-  const double total = FrameworkSum(counts_);
+  const double total = Sum(counts_);
   if (total == 0.0) return best;
   best.error = Error(0, kBins - 1);
   double alpha = 0.0, beta = 1.0;

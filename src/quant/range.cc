@@ -21,7 +21,7 @@ struct Extremes {
 
 template <class U, class S>
 MODELSLIM_INLINE Extremes ExtremesOf(const U* x, int64_t n) {
-  constexpr U kMagnitude = static_cast<U>(~U{0} >> 1);
+  constexpr U kMagnitude = static_cast<U>(std::numeric_limits<S>::max());
   S lowest = std::numeric_limits<S>::max(), highest = std::numeric_limits<S>::min();
   U magnitude = 0;
 #pragma omp simd reduction(min : lowest) reduction(max : highest, magnitude)
