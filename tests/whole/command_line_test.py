@@ -26,7 +26,7 @@ class UsageTest(harness.WholeTest):
         self.assertIn("--modle_path", self.usage("quant", "--modle_path", "x"))
 
     def test_missing_options(self):
-        self.assertIn("--model_type", self.usage("quant"))
+        self.assertIn("--model_path", self.usage("quant"))
         self.assertIn("--save_path", self.usage("quant", "--model_type", "a", "--model_path", "b"))
 
     def test_values_outside_a_choice(self):
@@ -128,7 +128,7 @@ class PlanTest(harness.WholeTest):
         """Every tensor of the output stands in the plan, and the other way round."""
         source = self.model(hidden_size=64, num_hidden_layers=2)
         path = self.recipe()
-        done = self.plan(source, path, "--json")
+        done = self.plan(source, path, "--json", "--tensors")
         self.assertSucceeded(done)
         self.quantized(source, path)
         description = json.loads((self.out / "quant_model_description.json").read_text())
