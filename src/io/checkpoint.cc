@@ -171,8 +171,7 @@ void Checkpoint::ListTensors() {
 void Checkpoint::CheckIndex(const fs::path& index) const {
   std::vector<std::string> missing;
   for (const auto& [name, file] : weight_map_) {
-    const CheckpointTensor* const tensor = Find(name);
-    if (tensor == nullptr || !tensor->indexed) missing.push_back(name + " in " + file);
+    if (Find(name) == nullptr) missing.push_back(name + " in " + file);
   }
   if (missing.empty()) return;
   std::sort(missing.begin(), missing.end());

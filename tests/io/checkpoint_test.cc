@@ -204,7 +204,10 @@ TEST_F(CheckpointTest, FingerprintChangesWithTheFiles) {
   EXPECT_NE(Checkpoint(dir_.path()).Fingerprint(), before);
   fs::last_write_time(dir_ / kSecond, time);
   EXPECT_EQ(Checkpoint(dir_.path()).Fingerprint(), before);
-  WriteSafetensors(dir_ / kSecond, {{"c", Values({4, 5, 6}).view()}, {"d", Values({0}).view()}});
+  // Same size, same date, another name inside.
+  WriteSafetensors(dir_ / kSecond, {{"z", Values({4, 5, 6}).view()}});
+  Index(R"({"weight_map":{"z":"model-00002-of-00002.safetensors","a":"model-00001-of-00002.safetensors",
+    "b":"model-00001-of-00002.safetensors"}})");
   fs::last_write_time(dir_ / kSecond, time);
   EXPECT_NE(Checkpoint(dir_.path()).Fingerprint(), before);
 }

@@ -98,7 +98,35 @@ TEST(SafetensorsPlan, WhatIsWrittenReadsBack) {
   EXPECT_EQ(header.slots[1].name, "");
   EXPECT_EQ(header.metadata, (SafetensorsMetadata{{"format", "pt"}, {"k", "ü"}}));
   EXPECT_EQ(plan.header.substr(8, 41), R"({"__metadata__":{"format":"pt","k":"ü"},)");
+  EXPECT_THAT(plan.header, ::testing::HasSubstr("\"we\\\"ird\\\\\\n\x7f 量\":{"));
   EXPECT_EQ(PlanSafetensors({}).header.substr(8), "{}      ");
+}
+
+TEST(SafetensorsPlan, PadsToEightBytesAndNoFurther) {
+  for (size_t length = 1; length <= 16; ++length) {
+    const std::string name(length, 'n');
+    const SafetensorsPlan plan = PlanSafetensors({{name, DType::kI8, {0}}});
+    const std::string json = "{\"" + name + R"(":{"dtype":"I8","shape":[0],"data_offsets":[0,0]}})";
+    EXPECT_EQ(plan.header.size(), 8 + (json.size() + 7) / 8 * 8);
+    EXPECT_EQ(plan.header.substr(8, json.size()), json);
+  }
+}
+
+// Files that the reference implementation wrote (safetensors of PyTorch): planning their tensors gives their headers
+// again.
+TEST(SafetensorsPlan, GivesTheHeadersOfReferenceFiles) {
+  for (const char* const name : {"all_dtypes", "empty_and_scalar"}) {
+    const SafetensorsFile file(fs::path(MODELSLIM_SOURCE_DIR "/tests/golden/safetensors") /
+                               (std::string(name) + ".safetensors"));
+    std::vector<SafetensorsItem> items;
+    for (const SafetensorsSlot& slot : file.header().slots)
+      items.insert(items.begin(), {slot.name, slot.dtype, slot.shape});
+    EXPECT_GT(items.size(), 5u);
+    const SafetensorsPlan plan = PlanSafetensors(items, file.header().metadata);
+    const std::span<const std::byte> header = file.header_bytes();
+    EXPECT_EQ(plan.header, std::string(reinterpret_cast<const char*>(header.data()), header.size()));
+    EXPECT_EQ(plan.file_size, file.size());
+  }
 }
 
 TEST(SafetensorsPlan, RefusesWhatNoFileCanHold) {
