@@ -7,6 +7,7 @@
 
 #include "base/parallel.h"
 #include "kernels/gemm.h"
+#include "kernels/multiversion.h"
 
 namespace modelslim {
 namespace {
@@ -41,22 +42,23 @@ struct Pivot {
   double value = 0;
 };
 
+// y -= factor * x
+MODELSLIM_MULTIVERSION void TakeAway(double* y, const double* x, double factor, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) y[i] -= factor * x[i];
+}
+
 // Dense lower Cholesky factor of a diagonal block, in f64; what lies above the diagonal becomes 0. A bad pivot is
 // returned.
 Pivot FactorBlock(const View& block) {
   const int64_t n = block.rows();
-  std::vector<double> a(block.as<float>(), block.as<float>() + n * n);
+  std::vector<double> a(block.as<float>(), block.as<float>() + n * n), column(n);
   for (int64_t j = 0; j < n; ++j) {
-    double d = a[j * n + j];
-    for (int64_t k = 0; k < j; ++k) d -= a[j * n + k] * a[j * n + k];
+    const double d = a[j * n + j];
     if (!(d > 0) || !std::isfinite(d)) return {j, d};
     const double root = std::sqrt(d);
     a[j * n + j] = root;
-    for (int64_t i = j + 1; i < n; ++i) {
-      double sum = a[i * n + j];
-      for (int64_t k = 0; k < j; ++k) sum -= a[i * n + k] * a[j * n + k];
-      a[i * n + j] = sum / root;
-    }
+    for (int64_t i = j + 1; i < n; ++i) column[i] = a[i * n + j] /= root;
+    for (int64_t i = j + 1; i < n; ++i) TakeAway(&a[i * n + j + 1], &column[j + 1], column[i], i - j);
   }
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t j = 0; j < n; ++j) block.as<float>()[i * n + j] = j <= i ? static_cast<float>(a[i * n + j]) : 0.0f;
@@ -71,10 +73,7 @@ Tensor InvertBlock(const ConstView& block) {
   std::vector<double> x(n * n, 0.0);
   for (int64_t i = 0; i < n; ++i) {
     double* const row = &x[i * n];
-    for (int64_t k = 0; k < i; ++k) {
-      const double factor = l[i * n + k];
-      for (int64_t j = 0; j <= k; ++j) row[j] -= factor * x[k * n + j];
-    }
+    for (int64_t k = 0; k < i; ++k) TakeAway(row, &x[k * n], l[i * n + k], k + 1);
     for (int64_t j = 0; j < i; ++j) row[j] /= l[i * n + i];
     row[i] = 1.0 / l[i * n + i];
   }

@@ -15,72 +15,78 @@ namespace modelslim {
 namespace {
 
 constexpr int64_t kRowsAtOnce = 32;
+constexpr int64_t kLanes = 16;
 
 struct Codes {
   float lowest, highest;
 };
 
-// One row's walk over the columns of a block. All values are f32 holding numbers of the weight's type.
-struct BlockRow {
-  float* w;        // [count] the block's columns of this row, updated in place
-  const float* u;  // [count, count] the block of U on the diagonal
-  float* dq;       // [count] out
-  float* err;      // [count] out
+// kLanes rows walk over the columns of a block together, one row per lane: rows never depend on each other, columns do.
+// All values are f32 holding numbers of the weight's type. Matrices [count, kLanes] unless said otherwise.
+struct Tile {
+  float* w;            // updated in place
+  const float* u;      // [count, count], the block of U on the diagonal
+  const float* scale;  // of every column's group
+  const float* offset;
+  float* dq;     // out
+  float* err;    // out
+  double* loss;  // [kLanes], added to
   int64_t count;
 };
 
-// round(x / s + o) clamped, then (q - o) * s; P is the type of parameters and quotients.
+// dq = fake-quantized w_j; err = (w_j - dq) / U_jj; then w_k -= err U_jk for the columns still to come. P is the type
+// of the parameters and of what comes from them (the weight's type T, or f32), each step rounded to it and w to T.
 template <class T, class P>
-MODELSLIM_INLINE float FakeQuant(float x, float scale, float offset, Codes codes) {
-  // Quotient and sum have the promoted type of weight and parameters, which is P: either both are T, or P is f32.
-  const float t = FastRound<P>(FastRound<P>(x / scale) + offset);
-  const float q = ClampAndRound(t, codes.lowest, codes.highest) - kRoundingMagic;
-  return FastRound<P>(FastRound<P>(q - offset) * scale);
-}
-
-// err = (w_j - dq) / U_jj, then w_k -= err U_jk for the columns still to come: each step rounded to P, w to T.
-template <class T, class P>
-MODELSLIM_INLINE double WalkColumns(const BlockRow& row, const float* scale, const float* offset, Codes codes) {
-  double loss = 0;
-  for (int64_t j = 0; j < row.count; ++j) {
-    const float* const u = row.u + j * row.count;
-    const float dq = FakeQuant<T, P>(row.w[j], scale[j], offset[j], codes);
-    const float err = FastRound<P>(FastRound<P>(row.w[j] - dq) / u[j]);
-    row.dq[j] = FastRound<T>(dq);
-    row.err[j] = FastRound<T>(err);
-    loss += 0.5 * static_cast<double>(err) * err;
-    float* const w = row.w;
+MODELSLIM_INLINE void WalkColumns(const Tile& t, Codes codes) {
+  for (int64_t j = 0; j < t.count; ++j) {
+    float* const w = t.w + j * kLanes;
+    const float* const s = t.scale + j * kLanes;
+    const float* const o = t.offset + j * kLanes;
+    const float pivot = t.u[j * t.count + j];
+    float err[kLanes];
 #pragma omp simd
-    for (int64_t k = j + 1; k < row.count; ++k) w[k] = FastRound<T>(w[k] - FastRound<P>(err * u[k]));
+    for (int64_t i = 0; i < kLanes; ++i) {
+      const float q =
+          ClampAndRound(FastRound<P>(FastRound<P>(w[i] / s[i]) + o[i]), codes.lowest, codes.highest) - kRoundingMagic;
+      const float dq = FastRound<P>(FastRound<P>(q - o[i]) * s[i]);
+      err[i] = FastRound<P>(FastRound<P>(w[i] - dq) / pivot);
+      t.dq[j * kLanes + i] = FastRound<T>(dq);
+      t.err[j * kLanes + i] = FastRound<T>(err[i]);
+    }
+    for (int64_t i = 0; i < kLanes; ++i) t.loss[i] += 0.5 * static_cast<double>(err[i]) * err[i];
+    for (int64_t k = j + 1; k < t.count; ++k) {
+      const float factor = t.u[j * t.count + k];
+      float* const later = t.w + k * kLanes;
+#pragma omp simd
+      for (int64_t i = 0; i < kLanes; ++i) later[i] = FastRound<T>(later[i] - FastRound<P>(err[i] * factor));
+    }
   }
-  return loss;
 }
 
-MODELSLIM_MULTIVERSION double WalkF32(const BlockRow& row, const float* scale, const float* offset, Codes codes) {
-  return WalkColumns<float, float>(row, scale, offset, codes);
-}
-MODELSLIM_MULTIVERSION double WalkBF16(const BlockRow& row, const float* scale, const float* offset, Codes codes) {
-  return WalkColumns<BF16, BF16>(row, scale, offset, codes);
-}
-MODELSLIM_MULTIVERSION double WalkF16(const BlockRow& row, const float* scale, const float* offset, Codes codes) {
-  return WalkColumns<F16, F16>(row, scale, offset, codes);
-}
-MODELSLIM_MULTIVERSION double WalkBF16Grouped(const BlockRow& row, const float* scale, const float* offset,
-                                              Codes codes) {
-  return WalkColumns<BF16, float>(row, scale, offset, codes);
-}
-MODELSLIM_MULTIVERSION double WalkF16Grouped(const BlockRow& row, const float* scale, const float* offset,
-                                             Codes codes) {
-  return WalkColumns<F16, float>(row, scale, offset, codes);
-}
+MODELSLIM_MULTIVERSION void WalkF32(const Tile& tile, Codes codes) { WalkColumns<float, float>(tile, codes); }
+MODELSLIM_MULTIVERSION void WalkBF16(const Tile& tile, Codes codes) { WalkColumns<BF16, BF16>(tile, codes); }
+MODELSLIM_MULTIVERSION void WalkF16(const Tile& tile, Codes codes) { WalkColumns<F16, F16>(tile, codes); }
+MODELSLIM_MULTIVERSION void WalkBF16Grouped(const Tile& tile, Codes codes) { WalkColumns<BF16, float>(tile, codes); }
+MODELSLIM_MULTIVERSION void WalkF16Grouped(const Tile& tile, Codes codes) { WalkColumns<F16, float>(tile, codes); }
 
-double Walk(const BlockRow& row, const float* scale, const float* offset, Codes codes, DType weight, DType params) {
-  if (weight == DType::kF32) return WalkF32(row, scale, offset, codes);
+void Walk(const Tile& tile, Codes codes, DType weight, DType params) {
+  if (weight == DType::kF32) return WalkF32(tile, codes);
   if (params == DType::kF32) {
-    return weight == DType::kBF16 ? WalkBF16Grouped(row, scale, offset, codes)
-                                  : WalkF16Grouped(row, scale, offset, codes);
+    return weight == DType::kBF16 ? WalkBF16Grouped(tile, codes) : WalkF16Grouped(tile, codes);
   }
-  return weight == DType::kBF16 ? WalkBF16(row, scale, offset, codes) : WalkF16(row, scale, offset, codes);
+  return weight == DType::kBF16 ? WalkBF16(tile, codes) : WalkF16(tile, codes);
+}
+
+// rows x [.., stride] to [count, kLanes] and back.
+MODELSLIM_MULTIVERSION void ToLanes(const float* from, int64_t stride, int64_t rows, int64_t count, float* to) {
+  for (int64_t c = 0; c < count; ++c) {
+    for (int64_t r = 0; r < rows; ++r) to[c * kLanes + r] = from[r * stride + c];
+  }
+}
+MODELSLIM_MULTIVERSION void FromLanes(const float* from, int64_t stride, int64_t rows, int64_t count, float* to) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < count; ++c) to[r * stride + c] = from[c * kLanes + r];
+  }
 }
 
 void Check(const ConstView& weight, const ConstView& hessian, const GptqOptions& options, const std::string& what) {
@@ -182,23 +188,37 @@ class Solver {
         u[j * count + k] = ElementAsF32(factor_.view(), (begin + j) * cols_ + begin + k);
     }
     Tensor errors(DType::kF32, {rows_, count});
-    std::vector<double> losses(rows_);
-    ParallelRanges(rows_, kRowsAtOnce, [&](int64_t first, int64_t last) {
-      std::vector<float> scale(count), offset(count);
-      for (int64_t r = first; r < last; ++r) {
-        for (int64_t j = 0; j < count; ++j) {
-          scale[j] = scale_[r * groups_ + GroupOf(begin + j)];
-          offset[j] = offset_[r * groups_ + GroupOf(begin + j)];
-        }
-        const BlockRow row{work_.as<float>() + r * cols_ + begin, u.data(), rounded_.as<float>() + r * cols_ + begin,
-                           errors.as<float>() + r * count, count};
-        losses[r] = Walk(row, scale.data(), offset.data(), {format_.lowest(), format_.highest()}, dtype_, params_);
-      }
+    std::vector<double> losses((rows_ + kLanes - 1) / kLanes * kLanes, 0.0);
+    ParallelRanges(rows_, kLanes, [&](int64_t first, int64_t last) {
+      RunTile(first, last - first, begin, count, u, errors.as<float>() + first * count, &losses[first]);
     });
     if (end < cols_) UpdateRest(errors, begin, end);
     double loss = 0;
     for (const double row : losses) loss += row;
     return loss;
+  }
+
+  // Rows [first, first + rows) of the block of columns [begin, begin + count).
+  void RunTile(int64_t first, int64_t rows, int64_t begin, int64_t count, const std::vector<float>& u, float* errors,
+               double* loss) {
+    const int64_t size = count * kLanes;
+    thread_local std::vector<float> buffer;
+    buffer.assign(5 * size, 0.0f);
+    float *const w = buffer.data(), *const scale = w + size, *const offset = w + 2 * size, *const dq = w + 3 * size,
+                 *const err = w + 4 * size;
+    std::fill_n(scale, size, 1.0f);  // of the lanes without a row
+    for (int64_t j = 0; j < count; ++j) {
+      const int64_t group = GroupOf(begin + j);
+      for (int64_t r = 0; r < rows; ++r) {
+        scale[j * kLanes + r] = scale_[(first + r) * groups_ + group];
+        offset[j * kLanes + r] = offset_[(first + r) * groups_ + group];
+      }
+    }
+    float* const from = work_.as<float>() + first * cols_ + begin;
+    ToLanes(from, cols_, rows, count, w);
+    Walk({w, u.data(), scale, offset, dq, err, loss, count}, {format_.lowest(), format_.highest()}, dtype_, params_);
+    FromLanes(dq, cols_, rows, count, rounded_.as<float>() + first * cols_ + begin);
+    FromLanes(err, count, rows, count, errors);
   }
 
   // W[:, end:] -= Err U[begin:end, end:], the product rounded to the weight's type, and the difference again. In
