@@ -5,13 +5,19 @@
 #include <vector>
 
 #include "base/file.h"
+#include "config/practice.h"
 #include "model/family.h"
 
 namespace modelslim {
 
-// The best verified practice for a model type and a quantization type ("" means w8a8). Where none fits, asks on a terminal
-// whether to go on with the default; without a terminal (and without `assume_yes`) throws Error(kUnsupported).
-fs::path ChoosePractice(const FamilyEntry& entry, const std::string& model_type, const std::string& quant_type,
-                        const std::vector<std::string>& tags, bool assume_yes);
+// Where practices are looked for: $MSMODELSLIM_CUSTOM_PRACTICE_REPO, then what ships with the program.
+std::vector<fs::path> PracticeDirectories();
+
+PracticeQuery QueryFor(const FamilyEntry& entry, const std::string& model_type, const std::string& quant_type,
+                       const std::vector<std::string>& tags);
+
+// The file of the best verified practice. Where none fits, asks on a terminal whether to go on with a fall-back; without a
+// terminal (and without `assume_yes`) throws Error(kUnsupported).
+fs::path ChoosePracticeFile(const PracticeQuery& query, bool assume_yes);
 
 }  // namespace modelslim

@@ -80,7 +80,8 @@ void ChooseRecipe(Session& session) {
   }
   fs::path file = arguments.config_path;
   if (file.empty()) {
-    file = ChoosePractice(*session.entry, arguments.model_type, arguments.quant_type, arguments.tags, arguments.assume_yes);
+    file = ChoosePracticeFile(QueryFor(*session.entry, arguments.model_type, arguments.quant_type, arguments.tags),
+                              arguments.assume_yes);
   }
   session.recipe_name = file.string();
   session.recipe_text = ReadTextFile(file);
@@ -164,10 +165,10 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments) {
 }
 
 TokenBatch LoadCalibration(const Session& session, std::string* hash) {
-  const fs::path file = ResolveDataset(session.recipe.text()->dataset);
-  const std::vector<std::string> texts = LoadTextDataset(file);
+  const fs::path file = ResolveDataset(session.recipe.text()->dataset, LabCalibDirectories());
+  const std::vector<TextSample> samples = LoadTextDataset(file);
   const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(session.arguments.model_path);
-  TokenBatch batch = TokenizeBatch(*tokenizer, texts, session.family->vocab_size(), file);
+  TokenBatch batch = MakeTokenBatch(*tokenizer, samples, {.add_special = true, .vocab_size = session.family->vocab_size()});
   if (hash != nullptr) {
     Hasher hasher;
     hasher.Update(std::as_bytes(std::span(batch.ids)));

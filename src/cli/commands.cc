@@ -1,5 +1,7 @@
 #include "cli/commands.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
@@ -8,8 +10,11 @@
 #include "app/inspect.h"
 #include "app/quant.h"
 #include "app/verify.h"
+#include "app/practice_choice.h"
 #include "base/error.h"
 #include "cli/abbreviations.h"
+#include "cli/completion.h"
+#include "config/commands.h"
 #include "text/tokenize_file.h"
 #include "text/tokenizer.h"
 
@@ -17,10 +22,6 @@ namespace modelslim {
 namespace {
 
 constexpr const char* kVersion = "modelslim 0.1.0";
-
-// Quantization types that --quant_type knows.
-const std::vector<std::string> kQuantTypes = {"w4a8", "w4a8c8", "w8a16", "w8a8", "w8a8s", "w8a8c8", "w16a16s",
-                                              "w4a4", "w4a4c8", "w4a4f8", "w8a8f8", "w4a4f4"};
 
 void AddJobOptions(CLI::App& command, JobArguments& job, bool saves) {
   command.add_option("--model_type", job.model_type,
@@ -30,7 +31,7 @@ void AddJobOptions(CLI::App& command, JobArguments& job, bool saves) {
   if (saves) save->required();
   command.add_option("--config_path", job.config_path, "Recipe (YAML)");
   command.add_option("--quant_type", job.quant_type, "Use the best verified recipe for this type instead")
-      ->check(CLI::IsMember(kQuantTypes));
+      ->check(CLI::IsMember(QuantTypes()));
   command.add_option("--tag", job.tags, "Scenario tags that the verified recipe must have");
   command.add_option("--device", job.device, "Accepted for compatibility; everything is computed on the CPU")->capture_default_str();
   command.add_option("--trust_remote_code", job.trust_remote_code, "Accepted for compatibility; no remote code is ever run")
@@ -138,6 +139,55 @@ class CommandLine {
       return 0;
     });
     models.add_flag("--json", json_, "As JSON");
+    CLI::App& processors = AddCommand("processors", "List the processors and savers with their fields", "", [this] {
+      ListProcessors(out_, json_);
+      return 0;
+    });
+    processors.add_flag("--json", json_, "As JSON");
+    AddPractices();
+    AddRecipe();
+    CLI::App& completion = AddCommand("completion", "Print a completion script for bash or zsh",
+                                      "Example:\n  eval \"$(modelslim completion bash)\"", [this] {
+                                        WriteCompletion(app_, shell_, out_);
+                                        return 0;
+                                      });
+    completion.add_option("shell", shell_, "bash or zsh")->required()->check(CLI::IsMember({"bash", "zsh"}));
+  }
+
+  void AddPractices() {
+    CLI::App& command = AddCommand("practices", "List the verified recipes, or explain which one --quant_type would take",
+                                   "Examples:\n  modelslim practices\n  modelslim practices --model_type Qwen3-32B --quant_type w8a8", [this] {
+                                     const PracticeRepository repository(PracticeDirectories());
+                                     if (plan_.model_type.empty() && plan_.quant_type.empty()) {
+                                       ListPractices(repository, out_, json_);
+                                     } else {
+                                       const PracticeQuery query = QueryFor(FindFamily(plan_.model_type), plan_.model_type, plan_.quant_type, plan_.tags);
+                                       ExplainChoice(ChoosePractice(repository, query), out_, json_);
+                                     }
+                                     return 0;
+                                   });
+    command.add_option("--model_type", plan_.model_type, "Name of the model");
+    command.add_option("--quant_type", plan_.quant_type, "Quantization type")->check(CLI::IsMember(QuantTypes()));
+    command.add_option("--tag", plan_.tags, "Scenario tags");
+    command.add_flag("--json", json_, "As JSON");
+  }
+
+  void AddRecipe() {
+    CLI::App& recipe = *app_.add_subcommand("recipe", "Check or explain recipes");
+    recipe.require_subcommand(1);
+    CLI::App& check = *recipe.add_subcommand("check", "Check recipes without a model; all mistakes of all files at once");
+    check.add_option("files", files_, "Recipes")->required();
+    check.callback([this] { action_ = [this] { return RecipeCheck(files_, out_, err_, isatty(STDERR_FILENO) != 0); }; });
+    CLI::App& explain = *recipe.add_subcommand("explain", "Show every value as it takes effect, and where it comes from");
+    explain.add_option("file", files_, "Recipe")->required()->expected(1);
+    explain.callback([this] { action_ = [this] { return RecipeExplain(files_.front(), out_, err_, isatty(STDERR_FILENO) != 0); }; });
+    CLI::App& schema = *recipe.add_subcommand("schema", "Print a JSON Schema of recipes, for editors");
+    schema.callback([this] {
+      action_ = [this] {
+        WriteJsonSchema(out_);
+        return 0;
+      };
+    });
   }
 
   std::ostream& out_;
@@ -146,6 +196,8 @@ class CommandLine {
   std::function<int()> action_;
   JobArguments quant_, plan_;
   fs::path directory_, source_;
+  std::vector<std::string> files_;
+  std::string shell_;
   bool plan_tensors_ = false, json_ = false, no_special_ = false, debug_ = false;
 };
 

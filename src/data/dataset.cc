@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "base/installation.h"
 #include "base/log.h"
 #include "text/unicode.h"
 
@@ -15,12 +16,6 @@ constexpr uint64_t kMaxFile = (uint64_t{1} << 32) - 64;  // of simdjson
 
 [[noreturn]] void Bad(const std::string& where, const std::string& what) {
   throw Error(ErrorCode::kInvalidDataset, where + ": " + what);
-}
-
-fs::path ProgramDirectory() {
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  return error ? fs::path() : program.parent_path();
 }
 
 void CheckFile(const fs::path& path) {
@@ -103,24 +98,7 @@ std::vector<TextSample> LoadJsonLines(const fs::path& path, const std::string& c
 
 }  // namespace
 
-std::vector<fs::path> LabCalibDirectories() {
-  std::vector<fs::path> candidates;
-  if (const char* home = std::getenv("MODELSLIM_HOME"); home && *home)
-    candidates.push_back(fs::path(home) / "lab_calib");
-  const fs::path program = ProgramDirectory();
-  if (!program.empty()) {
-    candidates.push_back(program.parent_path() / "share" / "modelslim" / "lab_calib");
-    for (fs::path up = program; up != up.parent_path(); up = up.parent_path()) {
-      if (fs::exists(up / "lab_calib" / "mix_calib.jsonl")) candidates.push_back(up / "lab_calib");
-    }
-  }
-  std::vector<fs::path> found;
-  for (const fs::path& candidate : candidates) {
-    std::error_code error;
-    if (fs::is_directory(candidate, error)) found.push_back(candidate);
-  }
-  return found;
-}
+std::vector<fs::path> LabCalibDirectories() { return ShippedDirectories("lab_calib"); }
 
 fs::path ResolveDataset(const std::string& name, const std::vector<fs::path>& lab_calib_dirs) {
   const auto refuse = [](const std::string& what, const std::string& tip) {

@@ -11,14 +11,17 @@ Parameter::Parameter(ParamInfo info, Tensor value)
 
 ConstView Parameter::Get() {
   if (!owned_) {
-    if (std::optional<ConstView> mapped = source_->Map(info())) return *mapped;
-    owned_ = source_->Load(info());
+    if (transforms_.empty()) {
+      if (std::optional<ConstView> mapped = source_->Map(info())) return *mapped;
+    }
+    owned_ = Loaded();
   }
   return std::as_const(owned_).view();
 }
 
 View Parameter::Mutable() {
-  if (!owned_) owned_ = source_->Load(info());
+  if (!owned_) owned_ = Loaded();
+  transforms_.clear();
   modified_ = true;
   ++version_;
   return owned_.view();
@@ -27,7 +30,20 @@ View Parameter::Mutable() {
 void Parameter::Set(Tensor value) {
   MODELSLIM_CHECK(value.shape() == shape());
   owned_ = std::move(value);
+  transforms_.clear();
   modified_ = true;
+  ++version_;
+}
+
+Tensor Parameter::Loaded() const {
+  Tensor values = source_->Load(info());
+  for (const auto& change : transforms_) change(values.view());
+  return values;
+}
+
+void Parameter::Transform(std::function<void(const View&)> change) {
+  if (owned_) change(owned_.view());
+  if (!modified_) transforms_.push_back(std::move(change));
   ++version_;
 }
 

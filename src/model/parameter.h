@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "model/layout.h"
 #include "tensor/tensor.h"
@@ -44,11 +45,15 @@ class Parameter {
   ConstView Get();
   // For changes in place.
   View Mutable();
+  // For changes that need not be made before somebody reads the values: `change` gets them whenever they are loaded, after the
+  // changes asked for earlier, and must always do the same. Keeps the parameter releasable, so that a rotated expert need not
+  // stay in memory.
+  void Transform(std::function<void(const View&)> change);
   // Replaces the values (same shape; the dtype may change).
   void Set(Tensor value);
   // Drops what can be read again: memory of an unmodified parameter. A modified one stays.
   void Release();
-  bool modified() const { return modified_; }
+  bool modified() const { return modified_ || !transforms_.empty(); }
   // Grows with every change, so that what was derived from the values can tell.
   uint64_t version() const { return version_; }
 
@@ -56,7 +61,10 @@ class Parameter {
   const ParamInfo* info_ = nullptr;
   std::shared_ptr<ParamInfo> own_info_;
   const WeightSource* source_ = nullptr;
+  Tensor Loaded() const;
+
   Tensor owned_;
+  std::vector<std::function<void(const View&)>> transforms_;
   bool modified_ = false;
   uint64_t version_ = 0;
 };

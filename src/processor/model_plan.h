@@ -45,6 +45,7 @@ struct ModelPlan {
   std::map<std::string, DType, std::less<>> float_dtypes;                  // float parameters that change their dtype
   std::vector<PlanNote> notes;
   bool kv_c8 = false;
+  bool f32_activations = false;  // a step makes later forwards compute in f32 whatever the model's type
   bool static_fa = false;
   std::vector<std::pair<std::string, std::string>> extra_entries;          // description entries that are no tensors
   struct Quarot {

@@ -26,6 +26,7 @@ using ExtraValues = std::map<std::string, std::vector<ExtraValue>, std::less<>>;
 // What a step may use while it runs.
 struct RunState {
   const Family& family;
+  const ModelPlan& plan;
   Block& rest;                  // modules outside of the blocks
   bool data_free = false;       // no step of the run needs data: nothing will ever be forwarded
   bool keep_packed = true;      // memory allows keeping prepared weights and codes between chunks

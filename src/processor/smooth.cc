@@ -79,6 +79,7 @@ class SmoothProcessor : public Processor {
 
   void PlanGroup(const BlockInfo& block, const Subgraph& group, ModelPlan& plan) const {
     if (group.type != SubgraphType::kNormLinear) return;
+    plan.f32_activations = true;
     const ModuleInfo* norm = nullptr;
     for (const ModuleInfo& module : block.modules) {
       if (module.name == group.source) norm = &module;

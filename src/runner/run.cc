@@ -85,7 +85,7 @@ class Run {
     OpenJournal(identity);
     if (plan_.writes) writer_.emplace(plan_.layout, options_.save_path, *journal_, resumes_);
     rest_ = plan_.family->MakeBlock(-1, source_);
-    state_.emplace(RunState{*plan_.family, *rest_, !plan_.needs_data, residency_.keep_packed, work_, options_.save_path, {}});
+    state_.emplace(RunState{*plan_.family, plan_.model, *rest_, !plan_.needs_data, residency_.keep_packed, work_, options_.save_path, {}});
     try {
       WalkBlocks();
       FinishRest();

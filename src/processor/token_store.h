@@ -1,0 +1,35 @@
+// Rows of activations that a step keeps until the end of its block: in a scratch file, so they do not count as memory.
+#pragma once
+
+#include <cstdint>
+
+#include "base/file.h"
+#include "tensor/tensor.h"
+
+namespace modelslim {
+
+// Appends rows of one width; they are stored in `dtype`. The file is removed at once and vanishes with the object.
+class TokenStore {
+ public:
+  TokenStore(const fs::path& directory, DType dtype);
+  ~TokenStore();
+  TokenStore(const TokenStore&) = delete;
+  TokenStore& operator=(const TokenStore&) = delete;
+
+  void Append(const ConstView& rows);
+  int64_t rows() const { return rows_; }
+  // All rows [rows, width], mapped; valid until the next Append.
+  ConstView Rows();
+
+ private:
+  void Unmap();
+
+  fs::path path_;
+  DType dtype_;
+  int fd_ = -1;
+  int64_t rows_ = 0, width_ = 0;
+  void* mapped_ = nullptr;
+  size_t mapped_bytes_ = 0;
+};
+
+}  // namespace modelslim
