@@ -34,13 +34,13 @@ class UsageTest(harness.WholeTest):
 
     def test_numbers_that_are_none(self):
         model, path = self.model(hidden_size=64, num_hidden_layers=1), self.recipe()
-        for flag, values in {"--threads": ["0", "-1", "many"], "--memory": ["much", "-1GiB", "0", "12 parsecs"]}.items():
+        for flag, values in {"--threads": ["-1", "many"], "--memory": ["much", "-1GiB", "0", "12 parsecs"]}.items():
             for value in values:
                 with self.subTest(flag, value=value):
                     done = self.quant(model, path, flag, value)
                     self.assertIn(done.returncode, (1, 2))
                     self.assertTrue(done.stderr.strip())
-                    self.assertFalse(self.out.exists() and any(self.out.iterdir()))
+                    self.assertFalse(self.out.exists() and any(self.out.iterdir()), f"{flag} {value} left something")
 
     def test_devices(self):
         model, path = self.model(hidden_size=64, num_hidden_layers=1), self.recipe()

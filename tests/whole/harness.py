@@ -94,8 +94,9 @@ def digests(folder):
 
 
 def products(folder):
-    """The digests of what a user takes away from an output directory: all but our own notes of the run (dot files)."""
-    return {name: digest for name, digest in digests(folder).items() if not os.path.basename(name).startswith(".")}
+    """The digests of what a loader reads from an output directory: not our own notes of the run, which tell of the run too."""
+    notes = ("quant_model_ledger.json",)
+    return {name: digest for name, digest in digests(folder).items() if not name.startswith(".") and name not in notes}
 
 
 # ---- running --------------------------------------------------------------------------------------------------------
