@@ -7,6 +7,7 @@
 #include "base/parallel.h"
 #include "quant/affine_kernels.h"
 #include "quant/row_kernels.h"
+#include "quant/row_kernels_wide.h"
 #include "quant/row_magnitude.h"
 #include "quant/simd.h"
 #include "tensor/fp8.h"
@@ -27,19 +28,35 @@ MODELSLIM_INLINE float Bounded(float value) {
   return low > 448.0f ? 448.0f : low;
 }
 
-MODELSLIM_MULTIVERSION void EncodeF32(const float* x, int64_t n, float scale, uint8_t* codes) {
+// Codes go through 32-bit lanes of their own: asked for bytes at once, the compiler narrows the arithmetic above to
+// bytes and falls back to the smallest vectors.
+MODELSLIM_INLINE void Narrow(const uint32_t* wide, int64_t n, uint8_t* codes) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) codes[i] = static_cast<uint8_t>(Encode(Bounded(x[i] / scale + 0.0f)));
+  for (int64_t i = 0; i < n; ++i) codes[i] = static_cast<uint8_t>(wide[i]);
+}
+
+MODELSLIM_MULTIVERSION void EncodeF32(const float* x, int64_t n, float scale, uint8_t* codes) {
+  alignas(64) uint32_t wide[kAffineRun];
+  for (int64_t begin = 0; begin < n; begin += kAffineRun) {
+    const int64_t run = n - begin < kAffineRun ? n - begin : kAffineRun;
+#pragma omp simd
+    for (int64_t i = 0; i < run; ++i) wide[i] = Encode(Bounded(x[begin + i] / scale + 0.0f));
+    Narrow(wide, run, codes + begin);
+  }
 }
 
 MODELSLIM_MULTIVERSION void EncodeBF16(const uint16_t* x, int64_t n, float reciprocal, uint8_t* codes) {
+  alignas(64) uint32_t wide[kAffineRun];
+  for (int64_t begin = 0; begin < n; begin += kAffineRun) {
+    const int64_t run = n - begin < kAffineRun ? n - begin : kAffineRun;
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const float quotient = std::bit_cast<float>(static_cast<uint32_t>(x[i]) << 16) * reciprocal;
-    const uint32_t bits = std::bit_cast<uint32_t>(quotient);
-    // At most 450, which rounds to 448 like the clamp would.
-    codes[i] =
-        static_cast<uint8_t>(Encode(std::bit_cast<float>((bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u) + 0.0f));
+    for (int64_t i = 0; i < run; ++i) {
+      const float quotient = std::bit_cast<float>(static_cast<uint32_t>(x[begin + i]) << 16) * reciprocal;
+      const uint32_t bits = std::bit_cast<uint32_t>(quotient);
+      // At most 450, which rounds to 448 like the clamp would.
+      wide[i] = Encode(std::bit_cast<float>((bits + 0x8000u) & 0xffff0000u) + 0.0f);
+    }
+    Narrow(wide, run, codes + begin);
   }
 }
 
@@ -109,17 +126,19 @@ void FakeQuantizeFp8(const ConstView& x, const AffineTable& params, const View& 
 void QuantizeRowsFp8(const ConstView& rows, uint8_t* codes, float* scale) {
   MODELSLIM_CHECK(IsModelDType(rows.dtype));
   const int64_t n = rows.rows(), cols = rows.cols();
+  const WideRowKernels* wide = Wide();
   for (int64_t row = 0; row < n; ++row) {
     const float largest = LargestMagnitude(rows, row), s = Fp8Scale(largest, rows.dtype);
     scale[row] = s;
     uint8_t* out = codes + row * cols;
     const int64_t at = row * cols;
     if (rows.dtype == DType::kF32 && std::isfinite(s)) {
-      EncodeF32(static_cast<const float*>(rows.data) + at, cols, s, out);
+      (wide != nullptr ? wide->fp8_f32 : EncodeF32)(static_cast<const float*>(rows.data) + at, cols, s, out);
     } else if (rows.dtype == DType::kBF16 && s < 0x1p-7f) {
       // Below 2^-7 no quotient of bf16 numbers is subnormal, so the product with the reciprocal rounds like the
       // division.
-      EncodeBF16(static_cast<const uint16_t*>(rows.data) + at, cols, 1.0f / s, out);
+      (wide != nullptr ? wide->fp8_bf16 : EncodeBF16)(static_cast<const uint16_t*>(rows.data) + at, cols, 1.0f / s,
+                                                      out);
     } else {
       float values[kAffineRun];
       const std::byte* data = static_cast<const std::byte*>(rows.data);

@@ -9,6 +9,7 @@
 #include "quant/affine.h"
 #include "quant/affine_kernels.h"
 #include "quant/row_kernels.h"
+#include "quant/row_kernels_wide.h"
 #include "quant/row_magnitude.h"
 #include "quant/simd.h"
 
@@ -20,7 +21,7 @@ namespace {
 MODELSLIM_INLINE uint32_t CodeOfBF16(uint16_t x, float reciprocal, float highest) {
   const float quotient = std::bit_cast<float>(static_cast<uint32_t>(x) << 16) * reciprocal;
   const uint32_t bits = std::bit_cast<uint32_t>(quotient);
-  const float rounded = std::bit_cast<float>((bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u);
+  const float rounded = std::bit_cast<float>((bits + 0x8000u) & 0xffff0000u);
   return std::bit_cast<uint32_t>((rounded < highest ? rounded : highest) + kRoundingMagic);
 }
 
@@ -41,36 +42,41 @@ MODELSLIM_MULTIVERSION void QuantizeF32(const float* x, int64_t n, float scale, 
   for (int64_t i = 0; i < n; ++i) q[i] = static_cast<int8_t>(CodeOfF32(x[i], scale, lowest, highest) & 0xffu);
 }
 
-struct PairSums {
-  int32_t low, high;
-};
+// Two rows to nibbles. `code_low(i)` and `code_high(i)` leave integers in the low bits above kRoundingMagic's. Bytes
+// are made in a loop of their own: otherwise the compiler narrows all of the arithmetic and falls back to the smallest
+// vectors.
+template <class Low, class High>
+MODELSLIM_INLINE PairSums PackPairs(int64_t n, uint8_t* packed, const Low& code_low, const High& code_high) {
+  alignas(64) uint32_t wide[kAffineRun];
+  uint32_t sum_low = 0, sum_high = 0;
+  for (int64_t begin = 0; begin < n; begin += kAffineRun) {
+    const int64_t run = n - begin < kAffineRun ? n - begin : kAffineRun;
+#pragma omp simd reduction(+ : sum_low, sum_high)
+    for (int64_t i = 0; i < run; ++i) {
+      const uint32_t low = code_low(begin + i), high = code_high(begin + i);
+      sum_low += low;
+      sum_high += high;
+      wide[i] = (low & 0xfu) | (high << 4);
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < run; ++i) packed[begin + i] = static_cast<uint8_t>(wide[i]);
+  }
+  const uint32_t magic = static_cast<uint32_t>(n) * std::bit_cast<uint32_t>(kRoundingMagic);
+  return {static_cast<int32_t>(sum_low - magic), static_cast<int32_t>(sum_high - magic)};
+}
 
 MODELSLIM_MULTIVERSION PairSums PackPairBF16(const uint16_t* low, const uint16_t* high, int64_t n, float reciprocal_low,
                                              float reciprocal_high, uint8_t* packed) {
-  constexpr uint32_t kMagicBits = std::bit_cast<uint32_t>(kRoundingMagic);
-  uint32_t sum_low = 0, sum_high = 0;
-#pragma omp simd reduction(+ : sum_low, sum_high)
-  for (int64_t i = 0; i < n; ++i) {
-    const uint32_t a = CodeOfBF16(low[i], reciprocal_low, 7.0f), b = CodeOfBF16(high[i], reciprocal_high, 7.0f);
-    sum_low += a - kMagicBits;
-    sum_high += b - kMagicBits;
-    packed[i] = static_cast<uint8_t>((a & 0xfu) | ((b & 0xfu) << 4));
-  }
-  return {static_cast<int32_t>(sum_low), static_cast<int32_t>(sum_high)};
+  return PackPairs(
+      n, packed, [=](int64_t i) __attribute__((always_inline)) { return CodeOfBF16(low[i], reciprocal_low, 7.0f); },
+      [=](int64_t i) __attribute__((always_inline)) { return CodeOfBF16(high[i], reciprocal_high, 7.0f); });
 }
 
 MODELSLIM_MULTIVERSION PairSums PackPairF32(const float* low, const float* high, int64_t n, float scale_low,
                                             float scale_high, uint8_t* packed) {
-  constexpr uint32_t kMagicBits = std::bit_cast<uint32_t>(kRoundingMagic);
-  uint32_t sum_low = 0, sum_high = 0;
-#pragma omp simd reduction(+ : sum_low, sum_high)
-  for (int64_t i = 0; i < n; ++i) {
-    const uint32_t a = CodeOfF32(low[i], scale_low, -8.0f, 7.0f), b = CodeOfF32(high[i], scale_high, -8.0f, 7.0f);
-    sum_low += a - kMagicBits;
-    sum_high += b - kMagicBits;
-    packed[i] = static_cast<uint8_t>((a & 0xfu) | ((b & 0xfu) << 4));
-  }
-  return {static_cast<int32_t>(sum_low), static_cast<int32_t>(sum_high)};
+  return PackPairs(
+      n, packed, [=](int64_t i) __attribute__((always_inline)) { return CodeOfF32(low[i], scale_low, -8.0f, 7.0f); },
+      [=](int64_t i) __attribute__((always_inline)) { return CodeOfF32(high[i], scale_high, -8.0f, 7.0f); });
 }
 
 MODELSLIM_MULTIVERSION PairSums PackPairCodes(const int8_t* low, const int8_t* high, int64_t n, uint8_t* packed) {
@@ -114,13 +120,15 @@ void QuantizeSpan(const ConstView& rows, int64_t row, int64_t begin, int64_t n, 
 PairSums PackSpan(const ConstView& rows, int64_t row, int64_t begin, int64_t n, const float* scale, uint8_t* packed) {
   const int64_t low = row * rows.cols() + begin, high = low + rows.cols();
   if (std::isfinite(scale[0]) && std::isfinite(scale[1])) {
+    const WideRowKernels* wide = Wide();
     if (rows.dtype == DType::kBF16) {
       const uint16_t* x = static_cast<const uint16_t*>(rows.data);
-      return PackPairBF16(x + low, x + high, n, 1.0f / scale[0], 1.0f / scale[1], packed);
+      return (wide != nullptr ? wide->pack_pair_bf16 : PackPairBF16)(x + low, x + high, n, 1.0f / scale[0],
+                                                                     1.0f / scale[1], packed);
     }
     if (rows.dtype == DType::kF32) {
       const float* x = static_cast<const float*>(rows.data);
-      return PackPairF32(x + low, x + high, n, scale[0], scale[1], packed);
+      return (wide != nullptr ? wide->pack_pair_f32 : PackPairF32)(x + low, x + high, n, scale[0], scale[1], packed);
     }
   }
   int8_t codes[2][kAffineRun];

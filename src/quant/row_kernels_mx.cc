@@ -8,7 +8,7 @@
 #include "quant/affine_kernels.h"
 #include "quant/mx.h"
 #include "quant/row_kernels.h"
-#include "quant/row_magnitude.h"
+#include "quant/row_kernels_wide.h"
 #include "quant/simd.h"
 
 namespace modelslim {
@@ -178,6 +178,38 @@ MODELSLIM_MULTIVERSION void RowFp8F32(const float* x, int64_t n, const MxExponen
   RowF32<false>(x, n, t, c, s);
 }
 
+// The whole blocks of a row, 64 at a time; what the kernel leaves takes the general path.
+template <class T>
+void WideRow(uint64_t (*kernel)(const T*, int64_t, const MxExponentTable&, uint8_t*, uint8_t*), const T* x,
+             int64_t blocks, DType dtype, bool fp4, const MxExponentTable& table, uint8_t* codes, uint8_t* stored) {
+  const int64_t bytes = fp4 ? kBlock / 2 : kBlock;
+  for (int64_t begin = 0; begin < blocks; begin += 64) {
+    const int64_t n = std::min<int64_t>(64, blocks - begin);
+    for (uint64_t left = kernel(x + begin * kBlock, n, table, codes + begin * bytes, stored + begin); left != 0;
+         left &= left - 1) {
+      const int64_t block = begin + std::countr_zero(left);
+      GeneralBlock(x + block * kBlock, kBlock, dtype, fp4, table, codes + block * bytes, stored + block);
+    }
+  }
+}
+
+void WholeBlocks(const void* x, int64_t blocks, DType dtype, bool fp4, const MxExponentTable& table, uint8_t* codes,
+                 uint8_t* stored) {
+  const WideRowKernels* wide = Wide();
+  if (dtype == DType::kBF16) {
+    const uint16_t* half = static_cast<const uint16_t*>(x);
+    if (wide != nullptr) {
+      return WideRow(fp4 ? wide->mxfp4_bf16 : wide->mxfp8_bf16, half, blocks, dtype, fp4, table, codes, stored);
+    }
+    return fp4 ? RowFp4BF16(half, blocks, table, codes, stored) : RowFp8BF16(half, blocks, table, codes, stored);
+  }
+  const float* full = static_cast<const float*>(x);
+  if (wide != nullptr) {
+    return WideRow(fp4 ? wide->mxfp4_f32 : wide->mxfp8_f32, full, blocks, dtype, fp4, table, codes, stored);
+  }
+  return fp4 ? RowFp4F32(full, blocks, table, codes, stored) : RowFp8F32(full, blocks, table, codes, stored);
+}
+
 void QuantizeRowsMx(const ConstView& rows, bool fp4, uint8_t* codes, uint8_t* exponents) {
   MODELSLIM_CHECK(IsModelDType(rows.dtype) && (!fp4 || rows.cols() % 2 == 0));
   const int64_t n = rows.rows(), cols = rows.cols(), whole = cols / kMxBlock, blocks = MxBlocks(cols);
@@ -187,16 +219,8 @@ void QuantizeRowsMx(const ConstView& rows, bool fp4, uint8_t* codes, uint8_t* ex
     const std::byte* x = static_cast<const std::byte*>(rows.data) + row * cols * size;
     uint8_t* out = codes + row * (fp4 ? cols / 2 : cols);
     uint8_t* stored = exponents + row * blocks;
-    int64_t done = 0;
-    if (rows.dtype == DType::kBF16) {
-      const uint16_t* half = reinterpret_cast<const uint16_t*>(x);
-      fp4 ? RowFp4BF16(half, whole, table, out, stored) : RowFp8BF16(half, whole, table, out, stored);
-      done = whole;
-    } else if (rows.dtype == DType::kF32) {
-      const float* full = reinterpret_cast<const float*>(x);
-      fp4 ? RowFp4F32(full, whole, table, out, stored) : RowFp8F32(full, whole, table, out, stored);
-      done = whole;
-    }
+    const int64_t done = rows.dtype == DType::kF16 ? 0 : whole;
+    if (done > 0) WholeBlocks(x, done, rows.dtype, fp4, table, out, stored);
     for (int64_t block = done; block < blocks; ++block) {
       const int64_t begin = block * kMxBlock;
       GeneralBlock(x + begin * size, std::min(kMxBlock, cols - begin), rows.dtype, fp4, table, out + block * per_block,

@@ -2,11 +2,14 @@
 
 #include <bit>
 
+#include "quant/row_kernels_wide.h"
 #include "quant/simd.h"
 
 namespace modelslim {
 
-MODELSLIM_MULTIVERSION uint16_t LargestBits16(const uint16_t* values, int64_t n) {
+namespace {
+
+MODELSLIM_MULTIVERSION uint16_t PortableLargest16(const uint16_t* values, int64_t n) {
   uint16_t largest = 0;
 #pragma omp simd reduction(max : largest)
   for (int64_t i = 0; i < n; ++i) {
@@ -16,7 +19,7 @@ MODELSLIM_MULTIVERSION uint16_t LargestBits16(const uint16_t* values, int64_t n)
   return largest;
 }
 
-MODELSLIM_MULTIVERSION uint32_t LargestBits32(const uint32_t* values, int64_t n) {
+MODELSLIM_MULTIVERSION uint32_t PortableLargest32(const uint32_t* values, int64_t n) {
   uint32_t largest = 0;
 #pragma omp simd reduction(max : largest)
   for (int64_t i = 0; i < n; ++i) {
@@ -24,6 +27,18 @@ MODELSLIM_MULTIVERSION uint32_t LargestBits32(const uint32_t* values, int64_t n)
     largest = magnitude > largest ? magnitude : largest;
   }
   return largest;
+}
+
+}  // namespace
+
+uint16_t LargestBits16(const uint16_t* values, int64_t n) {
+  const WideRowKernels* wide = Wide();
+  return wide != nullptr ? wide->largest_16(values, n) : PortableLargest16(values, n);
+}
+
+uint32_t LargestBits32(const uint32_t* values, int64_t n) {
+  const WideRowKernels* wide = Wide();
+  return wide != nullptr ? wide->largest_32(values, n) : PortableLargest32(values, n);
 }
 
 float LargestMagnitude(const ConstView& x, int64_t row) {

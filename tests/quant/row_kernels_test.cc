@@ -6,6 +6,7 @@
 
 #include "quant/mx.h"
 #include "quant/pack.h"
+#include "quant/row_kernels_wide.h"
 #include "quant/weight_quantizer.h"
 #include "reference.h"
 
@@ -38,7 +39,7 @@ Tensor AwkwardRows(DType dtype, int64_t cols) {
 
 // Random and awkward matrices of every model dtype and of sizes around the vector widths and blocks.
 template <class Check>
-void ForMatrices(const Check& check) {
+void ForMatricesOnce(const Check& check) {
   for (const DType dtype : kTypes) {
     for (const int64_t cols : {2, 6, 30, 32, 34, 64, 66, 126, 1024, 1056, 2050}) {
       SCOPED_TRACE(std::string(DTypeName(dtype)) + " x " + std::to_string(cols));
@@ -48,6 +49,17 @@ void ForMatrices(const Check& check) {
       }
     }
   }
+}
+
+// With the vectors of this machine, then with the portable loops.
+template <class Check>
+void ForMatrices(const Check& check) {
+  for (const bool portable : {false, true}) {
+    SCOPED_TRACE(portable ? "portable" : "wide");
+    UsePortableRowKernels(portable);
+    ForMatricesOnce(check);
+  }
+  UsePortableRowKernels(false);
 }
 
 float RowMax(const ConstView& w, int64_t row) {
@@ -182,8 +194,8 @@ TEST(RowKernels, MxFp4MatchesTheReference) {
 }
 
 // Every bf16 number under every exponent that the short path takes, and floats around every rounding border.
-TEST(RowKernels, MxElementsAtEveryBorder) {
-  for (const bool fp4 : {true, false}) {
+void CheckBorders(bool fp4) {
+  {
     std::vector<float> borders;
     const int codes = fp4 ? 7 : 126;
     for (int code = 0; code < codes; ++code) {
@@ -219,6 +231,15 @@ TEST(RowKernels, MxElementsAtEveryBorder) {
       }
     }
   }
+}
+
+TEST(RowKernels, MxElementsAtEveryBorder) {
+  for (const bool portable : {false, true}) {
+    UsePortableRowKernels(portable);
+    CheckBorders(true);
+    CheckBorders(false);
+  }
+  UsePortableRowKernels(false);
 }
 
 TEST(RowKernels, ExponentTablesMatchTheFormula) {
