@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "kernels/attention.h"
 #include "model/columns.h"
 #include "model/deepseek.h"
+#include "model/eager_attention.h"
 #include "ops/embedding.h"
 
 namespace modelslim {
@@ -127,8 +127,8 @@ class DeepseekV3Family : public DeepseekFamily {
       attended = Tensor(Promote(q.dtype(), states.values.dtype()), {x.rows(), mla.heads * mla.v});
       const AttentionShape shape{
           .heads = mla.heads, .kv_heads = mla.heads, .dim = mla.qk(), .v_dim = mla.v, .scale = scale_};
-      CausalAttention(shape, std::as_const(q).view(), states.keys.view(), states.values.view(), context.groups.offsets,
-                      attended.view());
+      EagerAttention(shape, std::as_const(q).view(), states.keys.view(), states.values.view(), context.groups.offsets,
+                     attended.view());
     }
     return ForwardLinear(block.linear("self_attn.o_proj"), std::as_const(attended).view(), context.groups,
                          context.keep_packed);

@@ -8,6 +8,7 @@
 #include "base/parallel.h"
 #include "kernels/gemm.h"
 #include "kernels/multiversion.h"
+#include "model/eager_attention.h"
 #include "model/moe.h"
 
 namespace modelslim {
@@ -43,14 +44,6 @@ MODELSLIM_MULTIVERSION float Dot(const float* a, const float* b, int64_t n) {
 MODELSLIM_MULTIVERSION void AddScaled(const float* x, float scale, int64_t n, float* y) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] += scale * x[i];
-}
-
-// Softmax in f32 over `scores`, rounded to `dtype`, the type in which the probabilities meet the values.
-void RoundedSoftmax(std::vector<float>* scores, DType dtype) {
-  float largest = scores->front(), sum = 0;
-  for (const float score : *scores) largest = std::max(largest, score);
-  for (float& score : *scores) sum += score = std::exp(score - largest);
-  for (float& score : *scores) score = RoundTo(dtype, score / sum);
 }
 
 }  // namespace
@@ -121,7 +114,7 @@ void SelectedAttention(const AttentionShape& shape, const ConstView& q, const Co
       for (size_t i = 0; i < kept.size(); ++i) {
         scores[i] = Dot(query, k32.as<float>() + kept[i] * qk_stride + h * shape.dim, shape.dim) * shape.scale;
       }
-      RoundedSoftmax(&scores, v.dtype);
+      RoundedSoftmax(scores.data(), static_cast<int64_t>(scores.size()), v.dtype);
       float* const sum = to + t * v_stride + h * shape.v_dim;
       std::fill_n(sum, shape.v_dim, 0.0f);
       for (size_t i = 0; i < kept.size(); ++i) {

@@ -45,9 +45,9 @@ class Parameter {
   ConstView Get();
   // For changes in place.
   View Mutable();
-  // For changes that need not be made before somebody reads the values: `change` gets them whenever they are loaded, after the
-  // changes asked for earlier, and must always do the same. Keeps the parameter releasable, so that a rotated expert need not
-  // stay in memory.
+  // For changes that need not be made before somebody reads the values: `change` gets them whenever they are loaded,
+  // after the changes asked for earlier, and must always do the same. Keeps the parameter releasable, so that a rotated
+  // expert need not stay in memory.
   void Transform(std::function<void(const View&)> change);
   // Replaces the values (same shape; the dtype may change).
   void Set(Tensor value);
