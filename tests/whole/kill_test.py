@@ -19,7 +19,7 @@ class KillTest(harness.WholeTest):
         harness.write_calibration(self.dir / "calib.jsonl", samples=8, repeat=6)
         self.source = self.model(
             hidden_size=384, intermediate_size=1152, num_hidden_layers=8, num_attention_heads=6, num_key_value_heads=2,
-            vocab_size=8192, shard_bytes=12 << 20,
+            vocab_size=8192, shard_bytes=12 << 20, dtype="float32",
         )  # fmt: skip
         self.random = random.Random(20251222)
 
@@ -47,7 +47,7 @@ class KillTest(harness.WholeTest):
         begin = time.monotonic()
         self.quantized(self.source, recipe, out=whole)
         length = time.monotonic() - begin
-        kills = 0
+        kills, resumed = 0, 0
         while kills < MOMENTS:
             out = self.dir / f"killed-{kills}"
             rounds = self.random.choice([1, 1, 1, 3])  # some runs are hit again and again
@@ -59,10 +59,12 @@ class KillTest(harness.WholeTest):
                 if description.exists():  # published: then it has to be whole
                     self.assertSucceeded(harness.run("verify", out))
             else:
-                self.quantized(self.source, recipe, out=out)
+                done = self.quantized(self.source, recipe, out=out)
+                resumed += "were there already" in done.stdout
             self.assertSameProducts(whole, out)
             self.assertEqual(harness.digests(self.source), sources)
             shutil.rmtree(out)
+        self.assertGreater(resumed, 0, "no run found anything of the one before: the test tests nothing, or resuming is broken")
 
     def test_static_activations_in_one_file(self):
         self.check(harness.recipe(harness.STATIC, harness.SMOOTH))
