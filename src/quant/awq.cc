@@ -38,9 +38,11 @@ Tensor AwqTrialWeight(const ConstView& weight, const Channels& scale, const Fake
     using T = decltype(tag);
     WithModelDType(rounded.dtype(), [&](auto rounded_tag) {
       using R = decltype(rounded_tag);
+      T* const to = scaled.as<T>();
+      const R* const from = rounded.as<R>();
       ParallelRanges(weight.rows(), 16, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin * cols; i < end * cols; ++i) {
-          scaled.as<T>()[i] = From<T>(ToF32(rounded.as<R>()[i]) / scale.values[i % cols]);
+          to[i] = From<T>(ToF32(from[i]) / scale.values[i % cols]);
         }
       });
     });

@@ -60,8 +60,9 @@ Pivot FactorBlock(const View& block) {
     for (int64_t i = j + 1; i < n; ++i) column[i] = a[i * n + j] /= root;
     for (int64_t i = j + 1; i < n; ++i) TakeAway(&a[i * n + j + 1], &column[j + 1], column[i], i - j);
   }
+  float* const out = block.as<float>();
   for (int64_t i = 0; i < n; ++i) {
-    for (int64_t j = 0; j < n; ++j) block.as<float>()[i * n + j] = j <= i ? static_cast<float>(a[i * n + j]) : 0.0f;
+    for (int64_t j = 0; j < n; ++j) out[i * n + j] = j <= i ? static_cast<float>(a[i * n + j]) : 0.0f;
   }
   return {};
 }
@@ -78,7 +79,7 @@ Tensor InvertBlock(const ConstView& block) {
     row[i] = 1.0 / l[i * n + i];
   }
   Tensor inverse(DType::kF32, {n, n});
-  for (int64_t i = 0; i < n * n; ++i) inverse.as<float>()[i] = static_cast<float>(x[i]);
+  std::transform(x.begin(), x.end(), inverse.as<float>(), [](double v) { return static_cast<float>(v); });
   return inverse;
 }
 
@@ -90,12 +91,15 @@ Panels LowerPanels(const ConstView& h, bool reversed) {
   for (int64_t p = 0; p < panels.count(); ++p) {
     const int64_t first = panels.begin(p), width = panels.end(p) - first;
     float* const to = panels.Rows(p, 0, n).as<float>();
+    // Of the lower triangle of h only: (r, c) and (c, r) are the same number. Reversing turns rows into columns, hence
+    // strips.
     ParallelRanges(n - first, 64, [&](int64_t begin, int64_t end) {
-      for (int64_t i = first + begin; i < first + end; ++i) {
-        for (int64_t j = first; j < std::min(i + 1, first + width); ++j) {
-          // Of the lower triangle of h only: (r, c) and (c, r) are the same number.
-          const int64_t r = reversed ? n - 1 - j : i, c = reversed ? n - 1 - i : j;
-          to[i * width + j - first] = from[std::max(r, c) * n + std::min(r, c)];
+      for (int64_t strip = first; strip < first + width; strip += 16) {
+        for (int64_t i = first + begin; i < first + end; ++i) {
+          for (int64_t j = strip; j < std::min({i + 1, strip + 16, first + width}); ++j) {
+            const int64_t r = reversed ? n - 1 - j : i, c = reversed ? n - 1 - i : j;
+            to[i * width + j - first] = from[r * n + c];
+          }
         }
       }
     });
@@ -167,13 +171,14 @@ Tensor InverseUpperFactor(const ConstView& h, const std::string& what) {
   Panels x = InverseLowerFactor(h, true, what);
   const int64_t n = x.n();
   Tensor u = Tensor::Zeros(DType::kF32, {n, n});
+  float* const to = u.as<float>();
   for (int64_t p = 0; p < x.count(); ++p) {
     const int64_t first = x.begin(p), width = x.end(p) - first;
     const float* const from = x.Rows(p, 0, n).as<float>();
     ParallelRanges(n - first, 64, [&](int64_t begin, int64_t end) {
       for (int64_t i = first + begin; i < first + end; ++i) {
         for (int64_t j = first; j < std::min(i + 1, first + width); ++j) {
-          u.as<float>()[(n - 1 - i) * n + n - 1 - j] = from[i * width + j - first];
+          to[(n - 1 - i) * n + n - 1 - j] = from[i * width + j - first];
         }
       }
     });
@@ -186,17 +191,19 @@ Tensor InversePositiveDefinite(const ConstView& h, const std::string& what) {
   Panels x = InverseLowerFactor(h, false, what);
   const int64_t n = x.n();
   Tensor inverse(DType::kF32, {n, n});
+  float* const to = inverse.as<float>();
   for (int64_t i = 0; i < x.count(); ++i) {
     for (int64_t j = 0; j <= i; ++j) {
       const int64_t rows = x.end(i) - x.begin(i), cols = x.end(j) - x.begin(j);
       Tensor block(DType::kF32, {rows, cols});
       MatMul(x.Rows(i, x.begin(i), n), x.Rows(j, x.begin(i), n), block.view(), {.transpose_a = true});
+      const float* const from = block.as<float>();
       for (int64_t r = 0; r < rows; ++r) {
         for (int64_t c = 0; c < cols; ++c) {
           if (i == j && c > r) continue;
-          const float v = block.as<float>()[r * cols + c];
-          inverse.as<float>()[(x.begin(i) + r) * n + x.begin(j) + c] = v;
-          inverse.as<float>()[(x.begin(j) + c) * n + x.begin(i) + r] = v;
+          const float v = from[r * cols + c];
+          to[(x.begin(i) + r) * n + x.begin(j) + c] = v;
+          to[(x.begin(j) + c) * n + x.begin(i) + r] = v;
         }
       }
     }

@@ -16,6 +16,7 @@ namespace {
 
 constexpr int64_t kRowsAtOnce = 32;
 constexpr int64_t kLanes = 16;
+constexpr int64_t kColumnsTogether = 512;
 
 struct Codes {
   float lowest, highest;
@@ -117,9 +118,11 @@ class Solver {
         format_{options.bits, options.symmetric},
         work_(ConvertTo(weight, DType::kF32)),
         rounded_(DType::kF32, {rows_, cols_}),
+        errors_(weight.dtype, {cols_, rows_}),
+        groups_fit_(options.group_size == 0 || options.block_size % options.group_size == 0),
         scale_(rows_ * groups_),
         offset_(rows_ * groups_) {
-    if (options_.group_size == 0) RangesOfColumns(0, cols_, 0);  // of the weight as it was given
+    if (options_.group_size == 0) Ranges(work_.view(), 0, cols_, 0);  // of the weight as it was given
     MakeFactor(hessian, what);
   }
 
@@ -147,18 +150,19 @@ class Solver {
     }
     const float mean = static_cast<float>(sum / static_cast<double>(std::max<int64_t>(cols_, 1)));
     for (int64_t i = 0; i < cols_; ++i) damped.as<float>()[i * cols_ + i] += options_.percdamp * mean;
+    float* const w = work_.as<float>();
     for (const int64_t i : dead) {
-      for (int64_t r = 0; r < rows_; ++r) work_.as<float>()[r * cols_ + i] = 0.0f;
+      for (int64_t r = 0; r < rows_; ++r) w[r * cols_ + i] = 0.0f;
     }
     const Tensor u = InverseUpperFactor(damped.view(), "the Hessian of " + what);
     factor_ = ConvertTo(u.view(), dtype_);
   }
 
-  // Parameters of all rows for columns [begin, end), into group `group`.
-  void RangesOfColumns(int64_t begin, int64_t end, int64_t group) {
+  // Parameters of all rows for columns [begin, end) of `from` [rows, ..], into group `group`.
+  void Ranges(const ConstView& from, int64_t begin, int64_t end, int64_t group) {
     ParallelRanges(rows_, kRowsAtOnce, [&](int64_t first, int64_t last) {
       for (int64_t r = first; r < last; ++r) {
-        const float* const row = work_.as<float>() + r * cols_;
+        const float* const row = static_cast<const float*>(from.data) + r * from.cols();
         float min = row[begin], max = row[begin];
         for (int64_t c = begin; c < end; ++c) {
           min = row[c] < min || std::isnan(row[c]) ? row[c] : min;
@@ -173,35 +177,48 @@ class Solver {
 
   int64_t GroupOf(int64_t column) const { return options_.group_size > 0 ? column / options_.group_size : 0; }
 
+  // Columns [begin, end) of a row-major matrix, contiguous.
+  static Tensor ColumnsOf(const ConstView& matrix, int64_t first_row, int64_t last_row, int64_t begin, int64_t end) {
+    Tensor part(matrix.dtype, {last_row - first_row, end - begin});
+    const size_t element = DTypeSize(matrix.dtype), bytes = static_cast<size_t>(end - begin) * element;
+    const int64_t cols = matrix.cols();
+    ParallelRanges(last_row - first_row, 64, [&](int64_t first, int64_t last) {
+      for (int64_t r = first; r < last; ++r) {
+        std::memcpy(
+            static_cast<std::byte*>(part.view().data) + static_cast<size_t>(r) * bytes,
+            static_cast<const std::byte*>(matrix.data) + static_cast<size_t>((first_row + r) * cols + begin) * element,
+            bytes);
+      }
+    });
+    return part;
+  }
+
+  // A block's columns are brought up to date when their turn comes, with the errors of all columns before. Only a group
+  // that reaches beyond its block needs later columns to be up to date already.
   double RunBlock(int64_t begin, int64_t end) {
     const int64_t count = end - begin;
-    if (options_.group_size > 0) {
+    Tensor block = groups_fit_ ? UpToDate(begin, end) : ColumnsOf(work_.view(), 0, rows_, begin, end);
+    for (int64_t c = begin; options_.group_size > 0 && c < end; ++c) {
       // A group takes its range from the weight as the last finished block left it, even when it starts inside this
       // one.
-      for (int64_t c = begin; c < end; ++c) {
-        if (c % options_.group_size == 0) RangesOfColumns(c, c + options_.group_size, GroupOf(c));
-      }
+      if (c % options_.group_size != 0) continue;
+      const ConstView from = groups_fit_ ? block.view() : ConstView(work_.view());
+      const int64_t at = groups_fit_ ? c - begin : c;
+      Ranges(from, at, at + options_.group_size, GroupOf(c));
     }
-    std::vector<float> u(count * count, 0.0f);
-    for (int64_t j = 0; j < count; ++j) {
-      for (int64_t k = j; k < count; ++k)
-        u[j * count + k] = ElementAsF32(factor_.view(), (begin + j) * cols_ + begin + k);
-    }
-    Tensor errors(DType::kF32, {rows_, count});
+    const Tensor u = ConvertTo(ColumnsOf(factor_.view(), begin, end, begin, end).view(), DType::kF32);
     std::vector<double> losses((rows_ + kLanes - 1) / kLanes * kLanes, 0.0);
-    ParallelRanges(rows_, kLanes, [&](int64_t first, int64_t last) {
-      RunTile(first, last - first, begin, count, u, errors.as<float>() + first * count, &losses[first]);
-    });
-    if (end < cols_) UpdateRest(errors, begin, end);
+    ParallelRanges(rows_, kLanes,
+                   [&](int64_t first, int64_t last) { RunTile(block, first, last - first, begin, u, &losses[first]); });
+    if (!groups_fit_ && end < cols_) PushUpdates(begin, end, count);
     double loss = 0;
     for (const double row : losses) loss += row;
     return loss;
   }
 
-  // Rows [first, first + rows) of the block of columns [begin, begin + count).
-  void RunTile(int64_t first, int64_t rows, int64_t begin, int64_t count, const std::vector<float>& u, float* errors,
-               double* loss) {
-    const int64_t size = count * kLanes;
+  // Rows [first, first + rows) of the block that starts at column `begin`.
+  void RunTile(const Tensor& block, int64_t first, int64_t rows, int64_t begin, const Tensor& u, double* loss) {
+    const int64_t count = u.view().rows(), size = count * kLanes;
     thread_local std::vector<float> buffer;
     buffer.assign(5 * size, 0.0f);
     float *const w = buffer.data(), *const scale = w + size, *const offset = w + 2 * size, *const dq = w + 3 * size,
@@ -214,42 +231,71 @@ class Solver {
         offset[j * kLanes + r] = offset_[(first + r) * groups_ + group];
       }
     }
-    float* const from = work_.as<float>() + first * cols_ + begin;
-    ToLanes(from, cols_, rows, count, w);
-    Walk({w, u.data(), scale, offset, dq, err, loss, count}, {format_.lowest(), format_.highest()}, dtype_, params_);
+    ToLanes(block.as<float>() + first * count, count, rows, count, w);
+    Walk({w, u.as<float>(), scale, offset, dq, err, loss, count}, {format_.lowest(), format_.highest()}, dtype_,
+         params_);
     FromLanes(dq, cols_, rows, count, rounded_.as<float>() + first * cols_ + begin);
-    FromLanes(err, count, rows, count, errors);
-  }
-
-  // W[:, end:] -= Err U[begin:end, end:], the product rounded to the weight's type, and the difference again. In
-  // strips, so that the product stays in the cache.
-  void UpdateRest(const Tensor& errors, int64_t begin, int64_t end) {
-    const int64_t count = end - begin, rest = cols_ - end;
-    Tensor u(dtype_, {count, rest});
-    const size_t element = DTypeSize(dtype_);
-    for (int64_t j = 0; j < count; ++j) {
-      std::memcpy(
-          static_cast<std::byte*>(u.view().data) + static_cast<size_t>(j * rest) * element,
-          static_cast<const std::byte*>(factor_.view().data) + static_cast<size_t>((begin + j) * cols_ + end) * element,
-          static_cast<size_t>(rest) * element);
-    }
-    const Tensor left = ConvertTo(errors.view(), dtype_);
-    constexpr int64_t kStrip = 1024;
-    for (int64_t first = 0; first < rows_; first += kStrip) {
-      const int64_t last = std::min(rows_, first + kStrip);
-      Tensor product(DType::kF32, {last - first, rest});
-      MatMul(left.view().Rows(first, last), u.view(), product.view());
-      Subtract(product, first, last, end);
-    }
-  }
-
-  void Subtract(const Tensor& product, int64_t first, int64_t last, int64_t column) {
-    const int64_t rest = cols_ - column;
-    ParallelRanges(last - first, kRowsAtOnce, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        SubtractRow(work_.as<float>() + (first + r) * cols_ + column, product.as<float>() + r * rest, rest, dtype_);
+    WithModelDType(dtype_, [&](auto tag) {
+      using T = decltype(tag);
+      T* const to = errors_.as<T>() + begin * rows_ + first;
+      for (int64_t j = 0; j < count; ++j) {
+        for (int64_t r = 0; r < rows; ++r) to[j * rows_ + r] = From<T>(err[j * kLanes + r]);
       }
     });
+  }
+
+  // The block's columns with the errors of all columns before taken away: first for several blocks together, which
+  // makes for larger products, then for the block alone.
+  Tensor UpToDate(int64_t begin, int64_t end) {
+    const int64_t span = std::max<int64_t>(kColumnsTogether / options_.block_size, 1) * options_.block_size;
+    const int64_t first = begin / span * span, last = std::min(cols_, first + span);
+    if (begin == first) {
+      together_ = ColumnsOf(work_.view(), 0, rows_, first, last);
+      PullUpdates(&together_, 0, first, first, last);
+    }
+    Tensor block = ColumnsOf(together_.view(), 0, rows_, begin - first, end - first);
+    PullUpdates(&block, first, begin, begin, end);
+    return block;
+  }
+
+  // columns [begin, end) -= Err[:, from:to] U[from:to, begin:end]. In half precision block after block, since each
+  // product and each difference is rounded; f32 needs no such steps.
+  void PullUpdates(Tensor* columns, int64_t from, int64_t to, int64_t begin, int64_t end) {
+    const int64_t step = dtype_ == DType::kF32 ? std::max<int64_t>(to - from, 1) : options_.block_size;
+    Tensor product;
+    for (int64_t first = from; first < to; first += step) {
+      const int64_t last = std::min(to, first + step);
+      const Tensor u = ColumnsOf(factor_.view(), first, last, begin, end);
+      const ConstView errors = errors_.view().Rows(first, last);
+      if (dtype_ == DType::kF32) {
+        MatMul(errors, u.view(), columns->view(), {.transpose_a = true, .alpha = -1.0f, .beta = 1.0f});
+        continue;
+      }
+      if (!product) product = Tensor(DType::kF32, columns->shape());
+      MatMul(errors, u.view(), product.view(), {.transpose_a = true});
+      float* const w = columns->as<float>();
+      const float* const p = product.as<float>();
+      ParallelRanges(columns->size(), 1 << 15, [&](int64_t i, int64_t j) { SubtractRow(w + i, p + i, j - i, dtype_); });
+    }
+  }
+
+  // The same at once for all columns behind the block, in strips.
+  void PushUpdates(int64_t begin, int64_t end, int64_t count) {
+    constexpr int64_t kStrip = 512;
+    const ConstView errors = errors_.view().Rows(begin, begin + count);
+    for (int64_t first = end; first < cols_; first += kStrip) {
+      const int64_t last = std::min(cols_, first + kStrip), width = last - first;
+      const Tensor u = ColumnsOf(factor_.view(), begin, end, first, last);
+      Tensor product(DType::kF32, {rows_, width});
+      MatMul(errors, u.view(), product.view(), {.transpose_a = true});
+      ParallelRanges(rows_, kRowsAtOnce, [&](int64_t from, int64_t to) {
+        float* const w = work_.as<float>();
+        const float* const p = product.as<float>();
+        for (int64_t r = from; r < to; ++r) {
+          SubtractRow(w + r * cols_ + first, p + r * width, width, dtype_);
+        }
+      });
+    }
   }
 
   static void SubtractRow(float* w, const float* p, int64_t count, DType dtype);
@@ -273,9 +319,12 @@ class Solver {
   int64_t rows_, cols_, groups_;
   DType params_;
   IntFormat format_;
-  Tensor work_;     // the weight being worked on: f32 holding values of its type
-  Tensor rounded_;  // what its columns were rounded to
-  Tensor factor_;   // U, in the weight's type
+  Tensor work_;      // the weight being worked on: f32 holding values of its type
+  Tensor rounded_;   // what its columns were rounded to
+  Tensor errors_;    // transposed [in, out], in the weight's type
+  bool groups_fit_;  // into blocks
+  Tensor together_;  // see UpToDate
+  Tensor factor_;    // U, in the weight's type
   std::vector<float> scale_, offset_;
 };
 

@@ -33,8 +33,10 @@ void Hessian::Merge(const Hessian& other) {
 Tensor Hessian::Value() const {
   Tensor value(DType::kF32, sum_.shape());
   const double factor = rows_ > 0 ? 2.0 / static_cast<double>(rows_) : 0.0;
+  float* const to = value.as<float>();
+  const float* const from = sum_.as<float>();
   ParallelRanges(sum_.size(), 1 << 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) value.as<float>()[i] = static_cast<float>(sum_.as<float>()[i] * factor);
+    for (int64_t i = begin; i < end; ++i) to[i] = static_cast<float>(from[i] * factor);
   });
   return value;
 }

@@ -225,10 +225,12 @@ Tensor Scaled(const Tensor& x, const std::vector<float>& scale, bool divide) {
   const int64_t cols = x.view().cols();
   WithModelDType(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
+    const T* const from = x.as<T>();
+    T* const to = scaled.as<T>();
     ParallelRanges(x.view().rows(), 16, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin * cols; i < end * cols; ++i) {
-        const float v = ToF32(x.as<T>()[i]), s = scale[i % cols];
-        scaled.as<T>()[i] = From<T>(divide ? v / s : v * s);
+        const float v = ToF32(from[i]), s = scale[i % cols];
+        to[i] = From<T>(divide ? v / s : v * s);
       }
     });
   });

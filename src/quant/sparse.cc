@@ -51,8 +51,9 @@ void Check(const ConstView& weight, const SparseStats& stats, const SparseOption
     refuse("the share of kept mantissas is " + std::to_string(options.keep_proportion) + ", expected 0 to 1");
   }
   if (options.iterations < 1 || options.mask_iterations < 1) refuse("iterations must be at least 1");
+  const float* const moment = stats.Moment().as<float>();
   for (int64_t i = 0; i < stats.Moment().size(); ++i) {
-    if (!std::isfinite(stats.Moment().as<float>()[i])) {
+    if (!std::isfinite(moment[i])) {
       throw Error(ErrorCode::kUnexpected,
                   "float_sparse of " + what + ": the calibration activations hold NaN or infinity");
     }
@@ -70,7 +71,8 @@ class Admm {
     Tensor a = Normalized(h);
     g_ = Tensor(DType::kF32, {in_, out_});
     MatMul(a.view(), v_.view(), g_.view());
-    for (int64_t i = 0; i < in_; ++i) a.as<float>()[i * in_ + i] += 1.0f;
+    float* const diagonal = a.as<float>();
+    for (int64_t i = 0; i < in_; ++i) diagonal[i * in_ + i] += 1.0f;
     inverse_ = InversePositiveDefinite(a.view(), "float_sparse of " + what);
   }
 
@@ -101,9 +103,11 @@ class Admm {
   Tensor ScaledTransposed(const ConstView& weight) const {
     Tensor v(DType::kF32, {in_, out_});
     const Tensor w = ConvertTo(weight, DType::kF32);
+    float* const to = v.as<float>();
+    const float* const from = w.as<float>();
     ParallelRanges(in_, 16, [&](int64_t begin, int64_t end) {
       for (int64_t o = 0; o < out_; ++o) {
-        for (int64_t i = begin; i < end; ++i) v.as<float>()[i * out_ + o] = w.as<float>()[o * in_ + i] * norm_[i];
+        for (int64_t i = begin; i < end; ++i) to[i * out_ + o] = from[o * in_ + i] * norm_[i];
       }
     });
     return v;
@@ -112,26 +116,29 @@ class Admm {
   // H with unit diagonal (columns divided first, then rows), damped.
   Tensor Normalized(const float* h) const {
     Tensor a(DType::kF32, {in_, in_});
+    float* const to = a.as<float>();
     ParallelRanges(in_, 16, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        for (int64_t j = 0; j < in_; ++j) a.as<float>()[i * in_ + j] = h[i * in_ + j] / norm_[j] / norm_[i];
+        for (int64_t j = 0; j < in_; ++j) to[i * in_ + j] = h[i * in_ + j] / norm_[j] / norm_[i];
       }
     });
     double sum = 0;
-    for (int64_t i = 0; i < in_; ++i) sum += a.as<float>()[i * in_ + i];
+    for (int64_t i = 0; i < in_; ++i) sum += to[i * in_ + i];
     const float damp = options_.damping * static_cast<float>(sum / static_cast<double>(in_));
-    for (int64_t i = 0; i < in_; ++i) a.as<float>()[i * in_ + i] += damp;
+    for (int64_t i = 0; i < in_; ++i) to[i * in_ + i] += damp;
     return a;
   }
 
   Tensor Result(const Tensor& u, const std::vector<uint8_t>& mask) const {
     Tensor w(DType::kF32, {out_, in_});
+    float* const to = w.as<float>();
+    const float *const v = v_.as<float>(), *const dual = u.as<float>();
     ParallelRanges(out_, 16, [&](int64_t begin, int64_t end) {
       for (int64_t i = 0; i < in_; ++i) {
         for (int64_t o = begin; o < end; ++o) {
           const int64_t at = i * out_ + o;
-          const float z = (v_.as<float>()[at] + u.as<float>()[at]) * static_cast<float>(mask[at]);
-          w.as<float>()[o * in_ + i] = z / norm_[i];
+          const float z = (v[at] + dual[at]) * static_cast<float>(mask[at]);
+          to[o * in_ + i] = z / norm_[i];
         }
       }
     });
@@ -153,33 +160,36 @@ class Thinning {
   }
 
   void Run(SparseResult* result) const {
-    std::vector<uint32_t> bits(count_);
-    const int64_t cols = pruned_.view().cols();
-    ParallelRanges(count_, kElementsAtOnce, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) bits[i] = std::bit_cast<uint32_t>(Metric(i, weights_[i % cols]));
-    });
-    const int64_t rank = static_cast<int64_t>(static_cast<double>(count_) * options_.keep_proportion - 1);
-    const uint32_t threshold = count_ > 0 ? LargestAt(bits, std::max<int64_t>(rank, 0)) : 0;
     result->weight = Tensor(dtype_, pruned_.shape());
     WithModelDType(dtype_, [&](auto tag) {
       using T = decltype(tag);
-      T* const out = result->weight.as<T>();
-      ParallelRanges(count_, kElementsAtOnce, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          out[i] = From<T>(ThinMantissa(ToF32(pruned_.as<T>()[i]), bits[i] >= threshold));
-        }
-      });
+      Thin(pruned_.as<T>(), result->weight.template as<T>(), result);
     });
-    for (int64_t i = 0; i < count_; ++i) {
-      result->kept += bits[i] >= threshold ? 1 : 0;
-      result->zeros += ElementAsF32(result->weight.view(), i) == 0.0f ? 1 : 0;
-    }
   }
 
  private:
+  template <class T>
+  void Thin(const T* from, T* to, SparseResult* result) const {
+    const int64_t cols = pruned_.view().cols();
+    std::vector<uint32_t> bits(count_);
+    ParallelRanges(count_, kElementsAtOnce, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        bits[i] = std::bit_cast<uint32_t>(Metric(ToF32(from[i]), weights_[i % cols]));
+    });
+    const int64_t rank = static_cast<int64_t>(static_cast<double>(count_) * options_.keep_proportion - 1);
+    const uint32_t threshold = count_ > 0 ? LargestAt(bits, std::max<int64_t>(rank, 0)) : 0;
+    ParallelRanges(count_, kElementsAtOnce, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) to[i] = From<T>(ThinMantissa(ToF32(from[i]), bits[i] >= threshold));
+    });
+    for (int64_t i = 0; i < count_; ++i) {
+      result->kept += bits[i] >= threshold ? 1 : 0;
+      result->zeros += ToF32(to[i]) == 0.0f ? 1 : 0;
+    }
+  }
+
   // |w - thinned w| sqrt(sr): the difference in f16 for f16 models, else f32. Never negative, so its bits order it.
-  float Metric(int64_t i, float weight) const {
-    const float w = ElementAsF32(pruned_.view(), i), thin = ThinMantissa(w, false);
+  float Metric(float w, float weight) const {
+    const float thin = ThinMantissa(w, false);
     const float difference = dtype_ == DType::kF16 ? RoundTo<F16>(w - thin) : w - thin;
     return std::fabs(difference) * weight;
   }
@@ -208,11 +218,13 @@ void SparseStats::Add(const ConstView& x) {
   const float keep = static_cast<float>(static_cast<double>(entries_) / static_cast<double>(entries_ + added));
   entries_ += added;
   const Tensor wide = ConvertTo(flat, DType::kF32);
+  const float* const values = wide.as<float>();
+  const int64_t rows = flat.rows();
   ParallelRanges(channels_, 256, [&](int64_t begin, int64_t end) {
     std::vector<double> squares(end - begin, 0.0);
-    for (int64_t r = 0; r < flat.rows(); ++r) {
+    for (int64_t r = 0; r < rows; ++r) {
       for (int64_t c = begin; c < end; ++c) {
-        const double v = wide.as<float>()[r * channels_ + c];
+        const double v = values[r * channels_ + c];
         squares[c - begin] += v * v;
       }
     }
