@@ -36,6 +36,20 @@ void ScaleBy(float beta, const View& c) {
   });
 }
 
+// c[i][j] = c[j][i] for i < j.
+void MirrorLower(const View& c) {
+  const int64_t n = c.dim(0);
+  float* const values = c.as<float>();
+  constexpr int64_t kBlock = 64;
+  ParallelRanges(n, kBlock, [&](int64_t i0, int64_t i1) {
+    for (int64_t j0 = i0; j0 < n; j0 += kBlock) {
+      for (int64_t i = i0; i < i1; ++i) {
+        for (int64_t j = std::max(i + 1, j0); j < std::min(n, j0 + kBlock); ++j) values[i * n + j] = values[j * n + i];
+      }
+    }
+  });
+}
+
 }  // namespace
 
 struct PackedWeight::Impl {
@@ -97,6 +111,9 @@ void MatMul(const ConstView& a, const ConstView& b, const View& c, const MatMulO
   const Operand left = options.transpose_a ? Transposed(a) : RowMajor(a);
   const Operand right = options.transpose_b ? RowMajor(b) : Transposed(b);
   MODELSLIM_CHECK(left.k == right.k && c.dim(0) == left.rows && c.dim(1) == right.rows);
+  // A matrix times its own transpose: both halves have the same bits, so one is computed.
+  const bool symmetric = a.data == b.data && a.dtype == b.dtype && a.shape == b.shape &&
+                         options.transpose_a != options.transpose_b && options.beta == 0;
   ScaleBy(options.beta, c);
   const MicroKernel& kernel = *BestMicroKernel(DType::kF32);
   // A multiple of the kernels' block of k, so that the sums are cut where they would be without slices.
@@ -110,8 +127,9 @@ void MatMul(const ConstView& a, const ConstView& b, const View& c, const MatMulO
   for (int64_t k = 0; k < left.k; k += depth) {
     const int64_t count = std::min(depth, left.k - k);
     const Panels panels(kernel, offset(right, k, count));
-    MultiplyAdd(offset(left, k, count), panels, options.alpha, c.as<float>(), c.dim(1));
+    MultiplyAdd(offset(left, k, count), panels, options.alpha, symmetric, c.as<float>(), c.dim(1));
   }
+  if (symmetric) MirrorLower(c);
 }
 
 std::vector<KernelChoice> GemmKernels(DType x_dtype, DType w_dtype) {

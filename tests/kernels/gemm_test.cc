@@ -219,6 +219,17 @@ INSTANTIATE_TEST_SUITE_P(Options, MatMulCases,
                          testing::Combine(testing::Bool(), testing::Bool(), testing::Values(1.0f, -0.5f),
                                           testing::Values(0.0f, 1.0f, 0.25f)));
 
+TEST(Gemm, AMatrixTimesItsTransposeHasTheBitsOfTheGeneralProduct) {
+  for (const int64_t n : {1, 63, 500}) {
+    const Tensor x = RandomTensor(DType::kF32, {700, n}, 20), copy = x.Clone();
+    Tensor half(DType::kF32, {n, n}), full(DType::kF32, {n, n});
+    std::fill(half.as<float>(), half.as<float>() + n * n, NAN);
+    MatMul(x.view(), x.view(), half.view(), {.transpose_a = true, .alpha = 0.5f});
+    MatMul(x.view(), copy.view(), full.view(), {.transpose_a = true, .alpha = 0.5f});
+    EXPECT_TRUE(SameBits(half.view(), full.view())) << n;
+  }
+}
+
 TEST(Gemm, ListsItsKernelsWithReasons) {
   const std::vector<KernelChoice> choices = GemmKernels(DType::kF16, DType::kF16);
   ASSERT_GE(choices.size(), 3u);

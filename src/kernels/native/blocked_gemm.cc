@@ -11,9 +11,10 @@
 namespace modelslim {
 namespace {
 
-// An output tile: its rows of `a` (a quarter of a megabyte per block of k) and its sums stay in the second-level cache
-// while the panels of `b` pass through the first.
-constexpr int64_t kTileRows = 240, kTileColumns = 384;
+// An output tile: its rows of `a` for one block of k and its sums stay in the second-level cache while the panels of
+// `b` pass through the first. Multiples of what every micro kernel takes at once.
+constexpr int64_t kTileColumns = 384;
+int64_t TileRows(DType compute) { return compute == DType::kBF16 ? 96 : 240; }
 
 int64_t BlockDepth(DType compute) { return compute == DType::kBF16 ? kDepthBF16 : kDepthF32; }
 int64_t RoundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -183,7 +184,7 @@ void ComputeTile(const Operand& a, const Panels& b, const Tile& tile, float alph
 template <class Body>
 void ForTiles(int64_t rows, const Panels& b, const Body& body) {
   if (rows == 0 || b.count() == 0) return;
-  int64_t tile_rows = kTileRows, tile_panels = std::max<int64_t>(1, kTileColumns / b.kernel().cols);
+  int64_t tile_rows = TileRows(b.kernel().compute), tile_panels = std::max<int64_t>(1, kTileColumns / b.kernel().cols);
   const auto tiles = [&] {
     return ((rows + tile_rows - 1) / tile_rows) * ((b.count() + tile_panels - 1) / tile_panels);
   };
@@ -262,9 +263,10 @@ void MultiplyInto(const Operand& a, const Panels& b, const ConstView& bias, void
   });
 }
 
-void MultiplyAdd(const Operand& a, const Panels& b, float alpha, float* c, int64_t c_stride) {
+void MultiplyAdd(const Operand& a, const Panels& b, float alpha, bool lower_only, float* c, int64_t c_stride) {
   MODELSLIM_CHECK(a.k == b.k());
   ForTiles(a.rows, b, [&](const Tile& tile) {
+    if (lower_only && tile.row + tile.rows <= tile.panel * b.kernel().cols) return;
     ComputeTile(a, b, tile, alpha, true, c + tile.row * c_stride + tile.panel * b.kernel().cols, c_stride);
   });
 }

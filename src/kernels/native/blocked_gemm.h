@@ -52,8 +52,9 @@ class Panels {
 // y[M, b.rows()] = a[M,K] * b^T + bias, rounded once; y's columns are y_stride elements apart from row to row.
 void MultiplyInto(const Operand& a, const Panels& b, const ConstView& bias, void* y, DType y_dtype, int64_t y_stride);
 
-// c[M, b.rows()] += alpha * a * b^T, f32; c rows c_stride elements apart.
-void MultiplyAdd(const Operand& a, const Panels& b, float alpha, float* c, int64_t c_stride);
+// c[M, b.rows()] += alpha * a * b^T, f32; c rows c_stride elements apart. With `lower_only`, tiles wholly above the
+// diagonal are left alone.
+void MultiplyAdd(const Operand& a, const Panels& b, float alpha, bool lower_only, float* c, int64_t c_stride);
 
 // A weight packed for `kernel`.
 std::unique_ptr<PackedB> PackNative(const MicroKernel& kernel, const ConstView& w);
