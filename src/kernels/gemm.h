@@ -14,7 +14,9 @@ namespace modelslim {
 // A linear layer: y[M,N] = x[M,K] * w[N,K]^T + bias[N].
 // x, w, y: f32, bf16 or f16 each on its own; bias (may have null data): f32, bf16 or f16 [N].
 // Products of two bf16 matrices take bf16 inputs with f32 accumulation; anything else is computed in f32 (bf16 and f16
-// widen exactly). The bias is added in f32, then the sum is rounded once to y's type. M may be 0.
+// widen exactly). The bias is added in f32, then the sum is rounded once to y's type. M may be 0. y must not overlap
+// the inputs. The bf16 instructions of x86 treat subnormal inputs as zero. Packs w anew in every call: for several, see
+// PackedWeight.
 void Linear(const ConstView& x, const ConstView& w, const ConstView& bias, const View& y);
 
 // The same with w prepared once for many calls.
