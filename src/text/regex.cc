@@ -12,7 +12,7 @@ constexpr size_t kMaxPattern = 64 << 10;
 // Steps of one match before a pattern is declared runaway. The honest worst case is a text of one megabyte of blanks
 // that
 // `\s*[\r\n]+` walks back over.
-constexpr uint32_t kMatchLimit = 200'000'000;
+constexpr uint32_t kMatchLimit = 20'000'000;
 
 struct FreeCode {
   void operator()(pcre2_code* p) const { pcre2_code_free(p); }
