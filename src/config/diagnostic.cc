@@ -147,7 +147,15 @@ std::string NearestWord(std::string_view word, const std::vector<std::string>& w
     }
   }
   const size_t longest = std::max(folded.size(), nearest.size());
-  return best <= 1 + longest / 5 && best < longest ? nearest : "";
+  if (best <= 1 + longest / 5 && best < longest) return nearest;
+  // "calib_dataset" for "dataset": a word that holds the other, when only one does.
+  std::vector<std::string> holding;
+  for (const std::string& each : words) {
+    const std::string other = Folded(each);
+    const bool long_enough = std::min(other.size(), folded.size()) >= 5;
+    if (long_enough && (other.find(folded) != other.npos || folded.find(other) != folded.npos)) holding.push_back(each);
+  }
+  return holding.size() == 1 ? holding[0] : "";
 }
 
 }  // namespace modelslim

@@ -153,7 +153,8 @@ bool Codec<ProcessorConfig>::Read(Reader& reader, const YamlNode& node, const Fi
 bool Codec<SaverConfig>::Read(Reader& reader, const YamlNode& node, const FieldSpec&, SaverConfig& out) {
   const YamlEntry* type = node.kind == YamlKind::kMapping ? node.Find("type") : nullptr;
   if (type != nullptr && type->value->kind == YamlKind::kString && SaverUnion().Find(type->value->text) == nullptr &&
-      ProcessorUnion().Find(type->value->text) != nullptr) {
+      ProcessorUnion().Find(type->value->text) != nullptr &&
+      ProcessorUnion().Find(type->value->text)->refused.empty()) {
     const Reader::Step step(reader, "type");
     Remark remark;
     remark.expected = JoinWords(SaverUnion().Names());

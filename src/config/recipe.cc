@@ -53,7 +53,10 @@ void ReadSpec(Reader& reader, const YamlNode& root, std::optional<T>& out) {
   const YamlEntry* entry = root.Find("spec");
   if (entry == nullptr) {
     reader.Warn(root.pos, "no spec: every value is a default");
-    ReadObject(reader, EmptyMapping(), SchemaOf<T>(), &*out);
+    YamlNode nothing;  // at the place of the document, for what is required
+    nothing.kind = YamlKind::kMapping;
+    nothing.pos = root.pos;
+    ReadObject(reader, nothing, SchemaOf<T>(), &*out);
   } else {
     ReadObject(reader, *entry->value, SchemaOf<T>(), &*out);
   }

@@ -49,7 +49,7 @@ std::string_view EnumName(E value) {
     static constexpr std::array<std::pair<E, std::string_view>, COUNT> kList{{__VA_ARGS__}}; \
   }
 
-MODELSLIM_ENUM_NAMES(ApiVersion, 4, {ApiVersion::kV0, "modelslim_v0"}, {ApiVersion::kV1, "modelslim_v1"},
+MODELSLIM_ENUM_NAMES(ApiVersion, 4, {ApiVersion::kV1, "modelslim_v1"}, {ApiVersion::kV0, "modelslim_v0"},
                      {ApiVersion::kVlm, "multimodal_vlm_modelslim_v1"},
                      {ApiVersion::kSd, "multimodal_sd_modelslim_v1"});
 MODELSLIM_ENUM_NAMES(RunnerKind, 4, {RunnerKind::kAuto, "auto"}, {RunnerKind::kModelWise, "model_wise"},

@@ -14,11 +14,12 @@ bool IsMx(const QConfig& q) { return q.dtype == QDType::kMxfp8 || q.dtype == QDT
 bool IsGptq(const QConfig& q) { return q.method == "gptq"; }
 
 // Whether a key of ext has an effect; the reference ignores the others silently, here they are warned about. autoround
-// takes any method, so a group size with scope per_group always counts, and a scale dtype always may.
+// takes any method, so that a group size or scale dtype is doubtful only with the methods that are known to ignore it.
 constexpr ExtUse kExtUses[] = {
     {"step", "method ssz", [](const QConfig& q) { return q.method == "ssz"; }},
     {"axes", "the MX data types", IsMx},
-    {"group_size", "scope per_group", [](const QConfig& q) { return q.scope == QScope::kPerGroup; }},
+    {"group_size", "scope per_group",
+     [](const QConfig& q) { return q.scope == QScope::kPerGroup || (q.method != "ssz" && !IsGptq(q)); }},
     {"scale_dtype", "autoround_quant weights",
      [](const QConfig& q) { return q.method != "ssz" && q.method != "gptq"; }},
     {"percdamp", "method gptq", IsGptq},
@@ -38,7 +39,7 @@ void WarnUnusedExt(Reader& reader, const YamlNode& node, QConfig& q) {
     const YamlEntry* entry = ext->value->Find(use.key);
     if (entry == nullptr || use.used(q)) continue;
     reader.Warn(entry->key_pos,
-                std::string(use.key) + " is ignored here: only " + std::string(use.used_by) + " reads it");
+                std::string(use.key) + " has no effect here: it is for " + std::string(use.used_by) + " only");
   }
 }
 

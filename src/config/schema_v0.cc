@@ -136,18 +136,17 @@ ObjectSchema MakeCalib() {
 }
 
 void ReadDisableLevel(Reader& reader, const YamlNode& node, V0CalibParams& params) {
-  FieldSpec field;
-  const std::optional<std::string> text = ReadString(reader, node, field);
-  if (!text) return;
-  const bool form = text->size() > 1 && text->size() < 8 && (*text)[0] == 'L' &&
-                    text->find_first_not_of("0123456789", 1) == text->npos && (text->size() == 2 || (*text)[1] != '0');
-  if (form) {
-    params.disable_level = std::stoll(text->substr(1));
-    return reader.Record(node.pos, *text);
+  const std::string_view text = node.text;
+  const bool digits = text.size() > 1 && text.size() < 8 && text.find_first_not_of("0123456789", 1) == text.npos;
+  if (node.kind == YamlKind::kString && digits && text[0] == 'L' && (text.size() == 2 || text[1] != '0')) {
+    params.disable_level = std::stoll(std::string(text.substr(1)));
+    return reader.Record(node.pos, std::string(text));
   }
   Remark remark;
   remark.expected = "L0, L1, L2, ...";
-  remark.found = *text;
+  remark.found = FoundText(node);
+  if (node.kind == YamlKind::kInt && node.integer_ok && node.integer >= 0)
+    remark.tip = "write L" + std::to_string(node.integer);
   reader.Error(node.pos, "unknown level", std::move(remark));
 }
 

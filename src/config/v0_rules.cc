@@ -16,6 +16,7 @@ class Rules {
   void Warn(std::string_view key, std::string message, std::string tip = "") const {
     Say(false, key, std::move(message), std::move(tip));
   }
+  size_t error_count() const { return reader_.error_count(); }
   bool Given(std::string_view key) const { return node_.Find(key) != nullptr; }
 
  private:
@@ -126,7 +127,7 @@ V0QuantType DerivedType(const V0CalibConfig& c) {
   return V0QuantType::kUnknown;
 }
 
-void CheckType(const Rules& rules, V0CalibConfig& c) {
+void CheckType(const Rules& rules, V0CalibConfig& c, size_t errors_before) {
   auto& e = c.effective;
   e.type = DerivedType(c);
   const bool plain = e.type == V0QuantType::kW8A8 || e.type == V0QuantType::kW8A8Mix;
@@ -136,7 +137,7 @@ void CheckType(const Rules& rules, V0CalibConfig& c) {
   if (c.pdmix && !plain) {
     rules.Refuse("pdmix", "pdmix needs the type W8A8, and these values make " + std::string(V0QuantTypeName(e.type)));
   }
-  if (e.type == V0QuantType::kUnknown) {
+  if (e.type == V0QuantType::kUnknown && rules.error_count() == errors_before) {
     rules.Warn("w_bit", Bits(e.w_bit, e.a_bit) + " with these values is no type that can be used");
   }
 }
@@ -180,6 +181,7 @@ void CheckV0Anti(Reader& reader, const YamlNode& node, V0AntiConfig& c) {
 
 void CheckV0Calib(Reader& reader, const YamlNode& node, V0CalibConfig& c) {
   const Rules rules(reader, node);
+  const size_t errors = reader.error_count();
   CheckSparse(rules, c);
   CheckDynamic(rules, c);
   CheckPerGroup(rules, c);
@@ -189,7 +191,7 @@ void CheckV0Calib(Reader& reader, const YamlNode& node, V0CalibConfig& c) {
   if (c.use_fa_quant && c.use_kvcache_quant)
     rules.Refuse("use_fa_quant", "use_fa_quant and use_kvcache_quant exclude each other");
   if (c.fa_amp > 0 && !c.use_fa_quant) rules.Warn("fa_amp", "fa_amp has no effect without use_fa_quant");
-  CheckType(rules, c);
+  CheckType(rules, c, errors);
 }
 
 void CheckV0Spec(Reader& reader, const YamlNode& node, V0Spec& spec) {

@@ -31,6 +31,7 @@ class Events final : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override { builder_.Alias(ToPos(mark), anchor); }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
+    if (tag == "!") last_quoted_ = ToPos(mark);
     builder_.Scalar(ToPos(mark), ToTag(tag), anchor, value);
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -44,8 +45,12 @@ class Events final : public YAML::EventHandler {
   }
   void OnMapEnd() override { builder_.EndCollection(); }
 
+  // Where the last quoted or block scalar began.
+  SourcePos last_quoted() const { return last_quoted_; }
+
  private:
   YamlBuilder& builder_;
+  SourcePos last_quoted_;
 };
 
 // Lets a second document through without building it.
@@ -76,6 +81,25 @@ std::string_view LineAt(std::string_view text, int line, size_t& start) {
   return text.substr(start, text.find('\n', start) - start);
 }
 
+// yaml-cpp takes the end of the file for a closing quote, when a line break comes before it.
+bool IsUnclosedQuote(std::string_view text, SourcePos pos) {
+  size_t start = 0;
+  if (!pos.known()) return false;
+  LineAt(text, pos.line, start);
+  const size_t at = start + static_cast<size_t>(pos.column) - 1;
+  if (at >= text.size() || (text[at] != '"' && text[at] != '\'')) return false;
+  const char quote = text[at];
+  for (size_t i = at + 1; i < text.size(); ++i) {
+    if (quote == '"' && text[i] == '\\')
+      ++i;
+    else if (text[i] == quote && quote == '\'' && i + 1 < text.size() && text[i + 1] == quote)
+      ++i;
+    else if (text[i] == quote)
+      return false;
+  }
+  return true;
+}
+
 struct Failure {
   YamlProblem problem;
   size_t star = std::string_view::npos;  // offset of an unquoted '*' that was taken for an alias
@@ -86,6 +110,27 @@ std::string_view TokenAt(std::string_view line, size_t at) {
   size_t end = line.find_first_of(" ,]\r#", at);
   if (end == std::string_view::npos) end = line.size();
   return line.substr(at, end - at);
+}
+
+// Puts the parser's words into a user's.
+void Explain(const std::string& what, std::string_view line, YamlProblem& problem) {
+  const size_t first = line.find_first_not_of(" \t");
+  if (first != std::string_view::npos && line.substr(0, first).find('\t') != std::string_view::npos) {
+    problem.pos.column = static_cast<int>(line.find('\t')) + 1;
+    problem.message = "a tab cannot indent";
+    problem.tip = "indent with spaces";
+  } else if (what == YAML::ErrorMsg::UNKNOWN_TOKEN) {
+    problem.message = "this character cannot stand here";
+    problem.tip = "put the text in quotes";
+  } else if (what == YAML::ErrorMsg::MAP_VALUE || what == YAML::ErrorMsg::MAP_KEY) {
+    problem.message = "no key can stand here";
+    problem.tip = "check the indentation; a text that holds \": \" needs quotes";
+  } else if (what == YAML::ErrorMsg::END_OF_SEQ || what == YAML::ErrorMsg::END_OF_MAP) {
+    problem.message = "the list or mapping cannot go on like this";
+    problem.tip = "check the indentation; a text that begins with [ or { needs quotes";
+  } else if (what.find("flow") != std::string::npos) {
+    problem.tip = "a bracket or brace is not closed, or text that holds one needs quotes";
+  }
 }
 
 Failure Describe(std::string_view text, const YAML::ParserException& error) {
@@ -102,13 +147,8 @@ Failure Describe(std::string_view text, const YAML::ParserException& error) {
     failure.problem.message = "the unquoted " + token + " is an alias to YAML, and no such anchor exists";
     failure.problem.tip = "a pattern that begins with * needs quotes: \"" + token + "\"";
     failure.star = start + star;
-  } else if (error.msg == YAML::ErrorMsg::UNKNOWN_TOKEN) {
-    failure.problem.message = "this character cannot begin a value";
-    failure.problem.tip = "put the text in quotes";
-  } else if (error.msg == YAML::ErrorMsg::TAB_IN_INDENTATION) {
-    failure.problem.tip = "indent with spaces";
-  } else if (error.msg.find("flow") != std::string::npos) {
-    failure.problem.tip = "a bracket or brace is not closed, or text that holds one needs quotes";
+  } else {
+    Explain(error.msg, line, failure.problem);
   }
   return failure;
 }
@@ -120,6 +160,9 @@ std::optional<Failure> Build(const std::string& text, YamlBuilder& builder) {
     YAML::Parser parser(stream);
     Events events(builder);
     if (!parser.HandleNextDocument(events)) return std::nullopt;
+    if (IsUnclosedQuote(text, events.last_quoted())) {
+      return Failure{{events.last_quoted(), "the quote that begins here is not closed", "add the closing quote"}};
+    }
     SourcePos second;
     NoEvents ignore(second);
     if (parser.HandleNextDocument(ignore)) {

@@ -14,7 +14,9 @@ constexpr std::string_view kStandardTag = "tag:yaml.org,2002:";
 }
 
 [[noreturn]] void RejectTag(SourcePos pos, std::string_view tag) {
-  Stop(pos, "the tag " + std::string(tag) + " is not allowed",
+  std::string shown(tag);
+  if (shown.starts_with(kStandardTag)) shown = "!!" + shown.substr(kStandardTag.size());
+  Stop(pos, "the tag " + shown + " is not allowed",
        "recipes hold plain data only; if the text begins with ! put it in quotes");
 }
 
@@ -68,7 +70,7 @@ void YamlBuilder::Scalar(SourcePos pos, std::string_view tag, Anchor anchor, std
   } else {
     if (tag.substr(0, kStandardTag.size()) != kStandardTag) RejectTag(pos, tag);
     const std::string_view name = tag.substr(kStandardTag.size());
-    if (!ResolveTaggedScalar(name, *node)) RejectTag(pos, "!!" + std::string(name));
+    if (!ResolveTaggedScalar(name, *node)) RejectTag(pos, tag);
     node->quoted = node->kind == YamlKind::kString;
   }
   if (anchor != 0) anchors_[anchor] = node;
@@ -76,6 +78,8 @@ void YamlBuilder::Scalar(SourcePos pos, std::string_view tag, Anchor anchor, std
 }
 
 void YamlBuilder::Null(SourcePos pos, Anchor anchor) {
+  // The parser places an absent value at the next token, which may be lines away: it belongs to its key.
+  if (!stack_.empty() && stack_.back().key && stack_.back().key->pos.line != pos.line) pos = stack_.back().key->pos;
   auto node = NewNode(pos);
   if (anchor != 0) anchors_[anchor] = node;
   Attach(std::move(node));

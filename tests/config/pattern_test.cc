@@ -106,8 +106,8 @@ TEST(Pattern, AgreesWithASlowReference) {
     if (alternatives.size() > kMaxPatternExpansions) continue;
     std::string name = "a";
     for (size_t i = below(8); i-- > 0;) name += "ab."[below(3)];
-    const bool expected =
-        name == pattern || std::any_of(alternatives.begin(), alternatives.end(), [&](const std::string& a) { return SlowMatch(a, name); });
+    const bool expected = name == pattern || std::any_of(alternatives.begin(), alternatives.end(),
+                                                         [&](const std::string& a) { return SlowMatch(a, name); });
     ASSERT_EQ(Matches(pattern, name), expected) << pattern << " on " << name;
   }
 }

@@ -59,7 +59,8 @@ TEST(QuantMode, AutoroundTrainsMore) {
   const QConfig group4 = Half(QScope::kPerGroup, QDType::kInt4, false, "autoround");
   EXPECT_EQ(Mode(act4, group4, PairUse::kAutoround), QuantMode::kW4A4Dynamic);
   EXPECT_EQ(Mode(kDynamic, kInt4, PairUse::kAutoround), QuantMode::kW4A8Dynamic);
-  EXPECT_EQ(Mode(kDynamic, Half(QScope::kPerGroup, QDType::kInt8, true, "x"), PairUse::kAutoround), QuantMode::kW8A8Dynamic);
+  EXPECT_EQ(Mode(kDynamic, Half(QScope::kPerGroup, QDType::kInt8, true, "x"), PairUse::kAutoround),
+            QuantMode::kW8A8Dynamic);
   EXPECT_THROW(Mode(act4, group4), Error);
   EXPECT_THROW(Mode(kStatic, kInt8, PairUse::kAutoround), Error);
 }
@@ -76,7 +77,8 @@ TEST(QuantMode, EveryPairIsMadeOfRegisteredHalves) {
   EXPECT_THAT(RegisteredActivations(), ::testing::Contains("pd_mix int8 asymmetric minmax"));
   std::set<QuantMode> modes;
   for (const LegalPair& pair : LegalPairs(PairUse::kLinearQuant)) modes.insert(pair.mode);
-  EXPECT_EQ(modes.size(), 11u);  // all but FLOAT and W4A4_DYNAMIC (autoround) ... W16A16S (float_sparse) of the list of types
+  // Every type but FLOAT, W4A4_DYNAMIC (autoround only) and W16A16S (float_sparse).
+  EXPECT_EQ(modes.size(), static_cast<size_t>(kQuantModeCount) - 3);
 }
 
 TEST(QuantMode, OneChange) {

@@ -5,9 +5,10 @@
 //     text
 //     ---
 //     one line per diagnostic, "LINE:COLUMN: ..." as printed, with its tip behind " | "
-// A template puts the text into a recipe: "process" below spec.process of modelslim_v1, "spec" below its spec, "v0" below the
-// spec of modelslim_v0, "half ACT" and so on see Wrap(). Without a template the text is the whole file.
-// MODELSLIM_UPDATE_TABLE=FILE writes the table with the diagnostics as they are now; read the difference before you keep it.
+// A template puts the text into a recipe: "process" below spec.process of modelslim_v1, "spec" below its spec, "v0"
+// below the spec of modelslim_v0, "half ACT" and so on see Wrap(). Without a template the text is the whole file.
+// MODELSLIM_UPDATE_TABLE=FILE writes the table with the diagnostics as they are now; read the difference before you
+// keep it.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -50,10 +51,12 @@ std::string Indented(const std::string& text, const std::string& indent) {
 
 // Tabs and other bytes that an editor would spoil.
 std::string Unescaped(std::string text) {
-  const std::pair<std::string, std::string> kEscapes[] = {{"<TAB>", "\t"}, {"<BAD>", "\xff"}, {"<NUL>", std::string(1, '\0')}, {"<BOM>", "\xef\xbb\xbf"},
-                                                          {"<LONG>", std::string(201, 'x')}};
+  const std::pair<std::string, std::string> kEscapes[] = {
+      {"<TAB>", "\t"},           {"<BAD>", "\xff"}, {"<NUL>", std::string(1, '\0')},
+      {"<BOM>", "\xef\xbb\xbf"}, {"<DOC>", "---"},  {"<LONG>", std::string(201, 'x')}};
   for (const auto& [from, to] : kEscapes) {
-    for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
+    for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+      text.replace(at, from.size(), to);
   }
   return text;
 }
@@ -64,7 +67,8 @@ std::string Wrap(const Case& c) {
   if (c.shape == "spec") return "apiversion: modelslim_v1\nspec:\n" + Indented(text, "  ");
   if (c.shape == "v0") return "apiversion: modelslim_v0\nspec:\n" + Indented(text, "  ");
   if (c.shape == "calib") return "apiversion: modelslim_v0\nspec:\n  calib_cfg:\n" + Indented(text, "    ");
-  if (c.shape == "vlm") return "apiversion: multimodal_vlm_modelslim_v1\nspec:\n  dataset: calibImages\n" + Indented(text, "  ");
+  if (c.shape == "vlm")
+    return "apiversion: multimodal_vlm_modelslim_v1\nspec:\n  dataset: calibImages\n" + Indented(text, "  ");
   if (c.shape == "sd") return "apiversion: multimodal_sd_modelslim_v1\nspec:\n" + Indented(text, "  ");
   if (c.shape == "metadata") return "apiversion: modelslim_v1\nmetadata:\n" + Indented(text, "  ") + "spec: {}\n";
   const std::string act = "act: {scope: per_token, dtype: int8, symmetric: true, method: minmax}\n";

@@ -18,7 +18,8 @@ Recipe Good(const std::string& text) {
 
 std::string Origin(const Recipe& recipe, std::string_view path) {
   for (const EffectiveValue& value : recipe.values) {
-    if (value.path == path) return value.value + " " + std::to_string(value.pos.line) + ":" + std::to_string(value.pos.column);
+    if (value.path == path)
+      return value.value + " " + std::to_string(value.pos.line) + ":" + std::to_string(value.pos.column);
   }
   return "none";
 }
@@ -64,7 +65,8 @@ spec:
 }
 
 TEST(Recipe, TheMinimalOneOfTheDocumentation) {
-  const Recipe recipe = Good("apiversion: modelslim_v1\nspec:\n  runner: auto\n  process: [ ]\n  save: [ ]\n  dataset: mix_calib.jsonl\n");
+  const Recipe recipe = Good(
+      "apiversion: modelslim_v1\nspec:\n  runner: auto\n  process: [ ]\n  save: [ ]\n  dataset: mix_calib.jsonl\n");
   EXPECT_TRUE(recipe.v1->process.empty());
   EXPECT_TRUE(recipe.v1->save.empty());
 }
@@ -88,7 +90,8 @@ spec:
   const auto* group = recipe.v1->process[0].As<GroupConfig>();
   ASSERT_EQ(group->configs.size(), 2u);
   EXPECT_EQ(group->configs[1].As<LinearQuantConfig>()->qconfig.weight.dtype, QDType::kInt4);
-  EXPECT_EQ(group->configs[0].As<LinearQuantConfig>()->qconfig.weight.path, "spec.process[0].configs[0].qconfig.weight");
+  EXPECT_EQ(group->configs[0].As<LinearQuantConfig>()->qconfig.weight.path,
+            "spec.process[0].configs[0].qconfig.weight");
 }
 
 TEST(Recipe, EmptyAndMissingLists) {
@@ -123,12 +126,14 @@ TEST(RecipeV0, DerivedTypes) {
   EXPECT_EQ(TypeOf("w_bit: 4, is_lowbit: true"), V0QuantType::kW8A8S);
   EXPECT_EQ(TypeOf("w_bit: 4, is_lowbit: true, co_sparse: true"), V0QuantType::kW8A8S);
   EXPECT_EQ(TypeOf("w_bit: 4, a_bit: 4, is_dynamic: true"), V0QuantType::kW4A4FlatquantDynamic);
-  EXPECT_EQ(TypeOf("w_bit: 4, is_dynamic: true, is_lowbit: true, open_outlier: false, group_size: 128"), V0QuantType::kW4A8Dynamic);
+  EXPECT_EQ(TypeOf("w_bit: 4, is_dynamic: true, is_lowbit: true, open_outlier: false, group_size: 128"),
+            V0QuantType::kW4A8Dynamic);
 }
 
 TEST(RecipeV0, PerGroupModeAndWinners) {
   const Recipe recipe = Good(
-      "apiversion: modelslim_v0\nspec:\n  calib_cfg: {w_bit: 4, is_lowbit: true, co_sparse: true, open_outlier: false, do_smooth: true}\n"
+      "apiversion: modelslim_v0\nspec:\n  calib_cfg: {w_bit: 4, is_lowbit: true, co_sparse: true, open_outlier: false, "
+      "do_smooth: true}\n"
       "  calib_params: {disable_level: L10, mix_cfg: {\"*b\": float, \"*a\": float}}\n  anti_cfg: {}\n"
       "  calib_save_params: {part_file_size: 4}\n");
   const auto& effective = recipe.v0->calib_cfg.effective;
@@ -166,11 +171,13 @@ TEST(Diagnostics, RenderingPointsAtThePlace) {
   ParseRecipe(source, "r.yaml", diagnostics);
   ASSERT_EQ(diagnostics.error_count(), 2u);
   EXPECT_EQ(RenderDiagnostic(diagnostics.items()[0], source, false),
-            "r.yaml:2:16: error 203: spec.runner: unknown value; expected auto, model_wise, layer_wise or dp_layer_wise, found the string 自动\n"
+            "r.yaml:2:16: error 203: spec.runner: unknown value; expected auto, model_wise, layer_wise or "
+            "dp_layer_wise, found the string 自动\n"
             "    spec: {runner: 自动, dataset: 3}\n"
             "                   ^\n");
   // Each of the two wide characters takes two columns.
-  EXPECT_THAT(RenderDiagnostic(diagnostics.items()[1], source, false), HasSubstr("\n                                  ^\n  tip: put it in quotes: \"3\"\n"));
+  EXPECT_THAT(RenderDiagnostic(diagnostics.items()[1], source, false),
+              HasSubstr("\n                                  ^\n  tip: put it in quotes: \"3\"\n"));
   EXPECT_THAT(RenderDiagnostic(diagnostics.items()[0], source, true), HasSubstr("\033[1;31merror 203\033[0m"));
 }
 
@@ -209,8 +216,11 @@ TEST(Recipe, FilesThatCannotBeRead) {
 TEST(Recipe, AnHundredKilobytesAreNoProblem) {
   std::string text = "apiversion: modelslim_v1\nspec:\n  process:\n";
   while (text.size() < 100'000) {
-    text += "    - type: linear_quant\n      qconfig:\n        act: {scope: per_token, dtype: int8, symmetric: true, method: minmax}\n"
-            "        weight: {scope: per_channel, dtype: int8, symmetric: true, method: minmax}\n      include: [\"model.layers.{0..60}.mlp.*\"]\n";
+    text +=
+        "    - type: linear_quant\n      qconfig:\n        act: {scope: per_token, dtype: int8, symmetric: true, "
+        "method: minmax}\n"
+        "        weight: {scope: per_channel, dtype: int8, symmetric: true, method: minmax}\n      include: "
+        "[\"model.layers.{0..60}.mlp.*\"]\n";
   }
   EXPECT_GT(Good(text).v1->process.size(), 400u);
 }

@@ -21,8 +21,10 @@ inline std::vector<std::string> Lines(const fs::path& file) {
 inline std::vector<std::string> Split(const std::string& line, char separator) {
   std::vector<std::string> parts{""};
   for (char c : line) {
-    if (c == separator) parts.emplace_back();
-    else parts.back() += c;
+    if (c == separator)
+      parts.emplace_back();
+    else
+      parts.back() += c;
   }
   return parts;
 }

@@ -67,7 +67,8 @@ TEST(Yaml, PlacesOfKeysAndValues) {
 }
 
 TEST(Yaml, MergeKeys) {
-  const YamlNodePtr root = Read("a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc: {<<: [*a, *b], z: 5}\nd: {<<: *a, <<: *b}\n\"<<\": 1\n");
+  const YamlNodePtr root =
+      Read("a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc: {<<: [*a, *b], z: 5}\nd: {<<: *a, <<: *b}\n\"<<\": 1\n");
   const YamlNode& c = *root->Find("c")->value;
   EXPECT_EQ(c.Find("x")->value->integer, 1);
   EXPECT_EQ(c.Find("y")->value->integer, 2);  // the earlier mapping of the list wins
@@ -87,6 +88,9 @@ TEST(Yaml, DuplicateKeysWarnAndTheLastWins) {
 
 TEST(Yaml, RefusesWhatIsNoPlainData) {
   EXPECT_EQ(ProblemOf("a: !!python/object:os.system x"), "1:4 the tag !!python/object:os.system is not allowed");
+  EXPECT_EQ(ProblemOf("a: \"x\nb: 1\n"), "1:4 the quote that begins here is not closed");
+  EXPECT_EQ(ProblemOf("a: 'it''s\n"), "1:4 the quote that begins here is not closed");
+  EXPECT_EQ(ProblemOf("a: 'it''s'\nb: \"\\\"\"\n"), "none");
   EXPECT_EQ(ProblemOf("a: !foo x"), "1:4 the tag !foo is not allowed");
   EXPECT_EQ(ProblemOf("a: 1\n---\nb: 2\n"), "2:1 a second document begins here");
   EXPECT_EQ(ProblemOf("a: \xff\n"), "1:4 invalid UTF-8: byte 0xFF");

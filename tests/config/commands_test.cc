@@ -1,0 +1,87 @@
+#include "config/commands.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include "config/test_data.h"
+
+namespace modelslim {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class Commands : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("modelslim_commands_" + std::to_string(::getpid()));
+    MakeDirectories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  std::string Put(const std::string& name, const std::string& text) const {
+    WriteFileAtomically(folder_ / name, text);
+    return (folder_ / name).string();
+  }
+  fs::path folder_;
+  std::ostringstream out_, err_;
+};
+
+TEST_F(Commands, CheckReportsEveryFile) {
+  const std::string good = Put("good.yaml", "apiversion: modelslim_v0\nspec: {calib_cfg: {w_bit: 8, a_bit: 16}}\n");
+  const std::string bad = Put("bad.yaml", "apiversion: modelslim_v1\nspec: {runner: fast, dataset: 1, foo: 2}\n");
+  EXPECT_EQ(RecipeCheck({good}, out_, err_, false), 0);
+  EXPECT_EQ(out_.str(), good + ": ok (modelslim_v0, W8A16)\n");
+  EXPECT_EQ(err_.str(), "");
+  EXPECT_EQ(RecipeCheck({bad, good, "/no/such.yaml"}, out_, err_, false), 1);
+  EXPECT_THAT(out_.str(), HasSubstr(bad + ": 2 errors, 1 warning\n"));
+  EXPECT_THAT(out_.str(), HasSubstr("/no/such.yaml: 1 error\n"));
+  EXPECT_THAT(err_.str(), HasSubstr("    spec: {runner: fast"));
+  EXPECT_THAT(err_.str(), HasSubstr("No such file"));
+}
+
+TEST_F(Commands, ExplainNamesTheOriginOfEveryValue) {
+  const std::string file =
+      Put("r.yaml", "apiversion: modelslim_v1\nspec:\n  process:\n  - {type: smooth_quant, alpha: 0.6}\n");
+  EXPECT_EQ(RecipeExplain(file, out_, err_, false), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("spec.runner: auto"));
+  EXPECT_THAT(out_.str(), ::testing::ContainsRegex("spec.process.0..alpha: 0.6 +# .*r.yaml:4:33\n"));
+  EXPECT_THAT(out_.str(), ::testing::ContainsRegex("spec.process.0..symmetric: true +# default\n"));
+  EXPECT_EQ(RecipeExplain(Put("b.yaml", "x"), out_, err_, false), 1);
+}
+
+TEST_F(Commands, ProcessorLists) {
+  ListProcessors(out_, false);
+  EXPECT_THAT(out_.str(), HasSubstr("iter_smooth\n"));
+  EXPECT_THAT(out_.str(), HasSubstr("    scale_min: a number, a value in (0, 1)  (default: 1e-05)"));
+  EXPECT_THAT(out_.str(), ::testing::Not(HasSubstr("_abstract_flex_smooth_base_")));
+  std::ostringstream json;
+  ListProcessors(json, true);
+  EXPECT_THAT(json.str(), HasSubstr("\"type\": \"autoround_quant\""));
+}
+
+TEST_F(Commands, ReferencePagesOfTheRepositoryAreUpToDate) {
+  EXPECT_THAT(WriteReferencePages(SourceDir() / "docs/recipes", false), IsEmpty())
+      << "run `modelslim recipe reference` (or WriteReferencePages) and commit docs/recipes";
+}
+
+TEST_F(Commands, ReferencePagesAreCompleteInBothLanguages) {
+  EXPECT_EQ(WriteReferencePages(folder_).size(), 10u);
+  EXPECT_THAT(WriteReferencePages(folder_), IsEmpty());
+  for (const char* language : {"en", "zh"}) {
+    std::string all;
+    for (const fs::directory_entry& page : fs::directory_iterator(folder_ / language)) all += ReadTextFile(page.path());
+    for (const char* text : {"`scale_min`", "`fa_k`", "`disable_names`", "## kv_smooth", "`dual_block_size`",
+                             "W4A8_MXFP", "`enable_dump`"}) {
+      EXPECT_THAT(all, HasSubstr(text)) << language;
+    }
+    EXPECT_THAT(all, ::testing::Not(HasSubstr("|  |"))) << language;  // an empty cell is a missing translation
+  }
+}
+
+TEST_F(Commands, JsonSchemaOfTheRepositoryIsUpToDate) {
+  WriteJsonSchema(out_);
+  EXPECT_EQ(out_.str(), ReadTextFile(SourceDir() / "schema/recipe.schema.json"));
+}
+
+}  // namespace
+}  // namespace modelslim
