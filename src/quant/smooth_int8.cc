@@ -21,7 +21,7 @@ template <class Byte>
 MODELSLIM_INLINE void Interleave(const float* q, int64_t rows, int64_t columns, int64_t quads, int64_t width,
                                  int offset, Byte* out) {
   const int64_t full = columns / 4;
-  std::memset(out, 0, static_cast<size_t>(quads * width * 4));
+  if (rows < width || full < quads) std::memset(out, 0, static_cast<size_t>(quads * width * 4));
   for (int64_t k = 0; k < full; ++k) {
     for (int64_t r = 0; r < rows; ++r) {
       const float* const from = q + r * columns + 4 * k;
@@ -44,6 +44,13 @@ MODELSLIM_MULTIVERSION void PackTile(const float* q, int64_t rows, int64_t colum
 
 MODELSLIM_MULTIVERSION void PackPanel(const float* q, int64_t rows, int64_t columns, int64_t quads, uint8_t* out) {
   Interleave(q, rows, columns, quads, kPanelRows, 128, out);
+}
+
+MODELSLIM_MULTIVERSION int32_t SumOfIntegers(const float* q, int64_t count) {
+  int32_t sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t c = 0; c < count; ++c) sum += static_cast<int32_t>(q[c]);
+  return sum;
 }
 
 #ifdef MODELSLIM_VNNI

@@ -19,6 +19,9 @@ bool Available();
 void PackTile(const float* q, int64_t rows, int64_t columns, int64_t quads, int8_t* out);
 void PackPanel(const float* q, int64_t rows, int64_t columns, int64_t quads, uint8_t* out);
 
+// Sum of integers given in f32.
+int32_t SumOfIntegers(const float* q, int64_t count);
+
 struct TileOperands {
   const int8_t* a;       // one tile of activations
   const float* a_scale;  // [rows]

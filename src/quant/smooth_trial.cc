@@ -96,9 +96,7 @@ void Packed<Byte>::PackOneTile(const ConstView& from, int64_t first_row, int64_t
   Byte* const out = bytes.data() + tile_index * quads * tile * 4;
   if constexpr (std::is_signed_v<Byte>) {
     for (int64_t r = 0; r < count; ++r) {
-      int32_t total = 0;
-      for (int64_t c = 0; c < columns; ++c) total += static_cast<int32_t>(q[r * columns + c]);
-      sum[begin + r] = total;
+      sum[begin + r] = smooth_int8::SumOfIntegers(q.data() + r * columns, columns);
     }
     smooth_int8::PackTile(q.data(), count, columns, quads, out);
   } else {
