@@ -29,6 +29,14 @@ class DeepseekV3Family : public DeepseekFamily {
                       config.rope.factor);
   }
 
+  std::unique_ptr<Block> MakeBlock(int index, const WeightSource& source) const override {
+    std::unique_ptr<Block> block = Family::MakeBlock(index, source);
+    if (config_.IsMtp(index)) {
+      for (LinearModule* const linear : block->linears()) linear->set_keeps_f32(true);
+    }
+    return block;
+  }
+
   Tensor Forward(Block& block, const ForwardContext& context, const ConstView& hidden) const override {
     if (!config_.IsMtp(block.info().index)) return RunLayer(block, context, hidden, {});
     MODELSLIM_CHECK(context.rest != nullptr);

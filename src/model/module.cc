@@ -34,7 +34,7 @@ DType ProductDType(DType, DType weight) { return weight == DType::kBF16 ? DType:
 
 Tensor LinearModule::FloatForward(const ConstView& x, bool keep_packed) {
   const DType weight_dtype = weight_.dtype();
-  if (weight_dtype == DType::kBF16 && x.dtype != DType::kBF16) {
+  if (weight_dtype == DType::kBF16 && x.dtype != DType::kBF16 && !keeps_f32_) {
     // The product takes bf16 inputs; what was computed in f32 is rounded here and nowhere else.
     const Tensor rounded = ConvertTo(x, DType::kBF16);
     const DType out = Promote(x.dtype, weight_dtype);

@@ -85,6 +85,10 @@ class LinearModule {
   std::unique_ptr<LinearForward>& forward() { return forward_; }
   std::unique_ptr<ModuleResult>& result() { return result_; }
 
+  // f32 inputs of a bf16 weight enter the product as they are instead of rounded to bf16 (twice the time): for the MTP
+  // layer of DeepSeek-V3, which runs in f32 on bf16 weights and whose router decides by small differences.
+  void set_keeps_f32(bool keeps) { keeps_f32_ = keeps; }
+
   // y = x W^T + b in float: bf16 inputs with f32 accumulation for a bf16 weight, else f32; the result is of type
   // Promote(x, weight). `keep_packed` keeps the prepared weight for the next chunk.
   Tensor FloatForward(const ConstView& x, bool keep_packed = true);
@@ -105,6 +109,7 @@ class LinearModule {
   std::unique_ptr<LinearForward> forward_;
   std::unique_ptr<ModuleResult> result_;
   std::optional<PackedWeight> packed_;
+  bool keeps_f32_ = false;
   uint64_t packed_version_ = 0;
   DType packed_for_ = DType::kF32;
 };
