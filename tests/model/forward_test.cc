@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
+#include "base/parallel.h"
 #include "io/safetensors.h"
 #include "model/columns.h"
 #include "model/deepseek.h"
@@ -100,6 +102,7 @@ class GoldenTest : public testing::TestWithParam<GoldenCase> {
 
 class ForwardTest : public GoldenTest {};
 class MtpTest : public GoldenTest {};
+class BatchTest : public GoldenTest {};
 
 TEST_P(ForwardTest, AgreesWithTheReference) {
   const std::optional<fs::path> directory = FindGoldenModel(GetParam().model);
@@ -170,6 +173,36 @@ TEST_P(MtpTest, InputAgreesWithTheReference) {
   }
 }
 
+// A sample's rows have the same bits alone, in a batch, at any number of threads, with and without kept weights.
+TEST_P(BatchTest, BitsDoNotDependOnTheBatch) {
+  const std::optional<fs::path> directory = FindGoldenModel(GetParam().model);
+  if (!directory) GTEST_SKIP() << "no golden model of this name here";
+  OpenModel model(*directory);
+  const PackedTexts texts = ReadTexts(SafetensorsFile(*directory / "forward.safetensors"));
+  const std::unique_ptr<Block> rest = model.family->MakeBlock(-1, *model.source);
+  const auto run = [&](std::span<const int32_t> ids, const std::vector<int64_t>& offsets, bool keep_packed) {
+    ForwardContext context;
+    context.groups.offsets = offsets;
+    context.ids = ids;
+    context.rest = rest.get();
+    context.keep_packed = keep_packed;
+    Tensor hidden = model.family->Embed(*rest, ids);
+    for (const BlockInfo& info : model.family->layout().blocks) {
+      const std::unique_ptr<Block> block = model.family->MakeBlock(info.index, *model.source);
+      hidden = model.family->Forward(*block, context, std::as_const(hidden).view());
+    }
+    return hidden;
+  };
+  const Tensor packed = run(texts.ids, texts.offsets, true);
+  SetComputeThreads(5);
+  const std::span<const int32_t> second(texts.ids.data() + texts.offsets[1], texts.ids.size() - texts.offsets[1]);
+  const Tensor alone = run(second, {0, static_cast<int64_t>(second.size())}, false);
+  SetComputeThreads(0);
+  const ConstView want = packed.view().Rows(texts.offsets[1], texts.offsets[2]);
+  ASSERT_EQ(want.bytes(), alone.bytes());
+  EXPECT_EQ(std::memcmp(want.data, alone.view().data, alone.bytes()), 0);
+}
+
 std::string NameOf(const testing::TestParamInfo<GoldenCase>& golden) {
   std::string name = golden.param.model;
   std::replace(name.begin(), name.end(), '-', '_');
@@ -189,6 +222,11 @@ INSTANTIATE_TEST_SUITE_P(
                     GoldenCase{"deepseek_v3-f32", 5e-6, 2e-6}, GoldenCase{"deepseek_v3-fp8", 4e-3, 2e-4},
                     GoldenCase{"deepseek_v3_2-bf16", 1e-6, 1e-6}),
     NameOf);
+INSTANTIATE_TEST_SUITE_P(Golden, BatchTest,
+                         testing::Values(GoldenCase{"llama-bf16-tied", 0, 0}, GoldenCase{"qwen3-f32", 0, 0},
+                                         GoldenCase{"qwen3_moe-bf16", 0, 0}, GoldenCase{"qwen3_next-f32", 0, 0},
+                                         GoldenCase{"deepseek_v3-fp8", 0, 0}, GoldenCase{"deepseek_v3_2-bf16", 0, 0}),
+                         NameOf);
 INSTANTIATE_TEST_SUITE_P(Golden, MtpTest,
                          testing::Values(GoldenCase{"deepseek_v3-f32", 5e-6, 2e-6},
                                          GoldenCase{"deepseek_v3-fp8", 5e-6, 2e-6},

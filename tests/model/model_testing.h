@@ -16,7 +16,7 @@ namespace modelslim {
 
 // The directory of a golden model, or nothing when this machine has none of that name.
 inline std::optional<fs::path> FindGoldenModel(const std::string& name) {
-  for (const char* const root : {MODELSLIM_GOLDEN_MODELS, MODELSLIM_MORE_GOLDEN_MODELS}) {
+  for (const char* const root : {MODELSLIM_GOLDEN_MODELS, MODELSLIM_MOE_MODELS, MODELSLIM_MORE_GOLDEN_MODELS}) {
     if (fs::exists(fs::path(root) / name / "forward.safetensors")) return fs::path(root) / name;
   }
   return std::nullopt;
