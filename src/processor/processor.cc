@@ -4,8 +4,12 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "processor/flex_smooth.h"
+#include "processor/float_sparse.h"
 #include "processor/group.h"
+#include "processor/kv_cache.h"
 #include "processor/linear_quant.h"
+#include "processor/quarot.h"
 #include "processor/smooth.h"
 
 namespace modelslim {
@@ -21,6 +25,12 @@ constexpr Entry kProcessors[] = {
     {"linear_quant", [](const ProcessorConfig& config, const Family&) { return MakeLinearQuant(config); }},
     {"smooth_quant", [](const ProcessorConfig& config, const Family&) { return MakeSmoothQuant(config); }},
     {"iter_smooth", [](const ProcessorConfig& config, const Family&) { return MakeIterSmooth(config); }},
+    {"flex_smooth_quant", [](const ProcessorConfig& config, const Family&) { return MakeFlexSmooth(config); }},
+    {"flex_awq_ssz", [](const ProcessorConfig& config, const Family&) { return MakeFlexAwqSsz(config); }},
+    {"kv_smooth", [](const ProcessorConfig& config, const Family&) { return MakeKvSmooth(config); }},
+    {"dynamic_cache", [](const ProcessorConfig& config, const Family&) { return MakeDynamicCache(config); }},
+    {"quarot", [](const ProcessorConfig& config, const Family&) { return MakeQuarot(config); }},
+    {"float_sparse", [](const ProcessorConfig& config, const Family&) { return MakeFloatSparse(config); }},
     {"group", [](const ProcessorConfig& config, const Family& family) { return MakeGroup(config, family); }},
 };
 
