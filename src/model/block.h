@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,17 @@
 #include "model/module.h"
 
 namespace modelslim {
+
+// Stands in an attention and sees what FA3 quantizes; may replace it (fake quantization). A latent attention that has
+// one runs in its absorbed form: queries [rows, heads * kv_lora], keys and values [rows, kv_lora], the latter being the
+// keys as the hook left them, and what comes back for them is not used.
+enum class FaPart : uint8_t { kQuery, kKey, kValue };
+class FaHook {
+ public:
+  virtual ~FaHook() = default;
+  // Nothing: x goes on as it is.
+  virtual std::optional<Tensor> Apply(FaPart part, const ConstView& x, const RowGroups& groups) = 0;
+};
 
 // Modules by name. Built when the runner enters the block, dropped when it leaves.
 class Block {
@@ -33,6 +45,9 @@ class Block {
 
   // In the order of info().modules.
   std::vector<LinearModule*> linears();
+  // Of an attention of this block (a name in info().attention); null unless a processor set one. Only DeepSeek-V3 heeds
+  // it.
+  std::shared_ptr<FaHook>& fa_hook(const std::string& attention) { return fa_hooks_[attention]; }
 
   void Add(std::unique_ptr<LinearModule> module);
   void Add(std::unique_ptr<NormModule> module);
@@ -45,6 +60,7 @@ class Block {
   std::map<std::string, std::unique_ptr<LinearModule>, std::less<>> linears_;
   std::map<std::string, std::unique_ptr<NormModule>, std::less<>> norms_;
   std::map<std::string, Parameter, std::less<>> parameters_;
+  std::map<std::string, std::shared_ptr<FaHook>, std::less<>> fa_hooks_;
 };
 
 // Sees keys and values where an attention would put them into its cache: after norms and rotary embedding.

@@ -6,6 +6,7 @@
 #include "model/columns.h"
 #include "model/deepseek.h"
 #include "model/eager_attention.h"
+#include "model/mla_absorbed.h"
 #include "ops/embedding.h"
 
 namespace modelslim {
@@ -52,6 +53,10 @@ class DeepseekV3Family : public DeepseekFamily {
             {"quantize", "\"w8a8_dynamic\""},
             {"moe_quantize", "\"w4a8_dynamic\""},
             {"mla_quantize", fa_quantized ? "\"w8a8\"" : "\"w8a8_dynamic\""}};
+  }
+
+  std::vector<std::string> FaAttentions(int block) const override {
+    return layout_.blocks.at(static_cast<size_t>(block)).attention;
   }
 
  private:
@@ -120,26 +125,40 @@ class DeepseekV3Family : public DeepseekFamily {
       auto [q, latents] = Project(block, context, x);
       const Tensor c = block.norm("self_attn.kv_a_layernorm")
                            .Forward(TakeColumns(std::as_const(latents).view(), 0, mla.kv_lora).view());
-      const Tensor kv =
-          ForwardLinear(block.linear("self_attn.kv_b_proj"), c.view(), context.groups, context.keep_packed);
       Tensor k_pe = TakeColumns(std::as_const(latents).view(), mla.kv_lora, mla.rope);
-      const RopeTable table = positions.empty()
-                                  ? RopeTable(config_.rope, context.groups.offsets, kv.dtype())
-                                  : RopeTable(config_.rope, context.groups.offsets, positions, kv.dtype());
+      // cos and sin have the type of the values.
+      const DType dtype = Promote(c.dtype(), block.linear("self_attn.kv_b_proj").weight().dtype());
+      const RopeTable table = positions.empty() ? RopeTable(config_.rope, context.groups.offsets, dtype)
+                                                : RopeTable(config_.rope, context.groups.offsets, positions, dtype);
       ApplyRope(q.view(), table, MlaQueryRope(mla, RopeLayout::kInterleavedToHalf));
       ApplyRope(k_pe.view(), table, {.heads = 1, .layout = RopeLayout::kInterleavedToHalf});
-      const KeysAndValues states = AssembleKeys(mla, kv.view(), std::as_const(k_pe).view());
-      if (context.kv != nullptr) {
-        context.kv->Observe(block.name() + ".self_attn", states.keys.view(), states.values.view(), context.groups);
+      FaHook* const hook = block.fa_hook(block.name() + ".self_attn").get();
+      if (hook != nullptr) {
+        const AbsorbedInputs inputs{block.linear("self_attn.kv_b_proj").weight().Get(), std::as_const(q).view(),
+                                    c.view(), std::as_const(k_pe).view()};
+        attended = AbsorbedAttention(mla, scale_, inputs, *hook, context.groups);
+      } else {
+        attended = Attend(block, context, std::as_const(q).view(), c.view(), std::as_const(k_pe).view());
       }
-      attended = Tensor(Promote(q.dtype(), states.values.dtype()), {x.rows(), mla.heads * mla.v});
-      const AttentionShape shape{
-          .heads = mla.heads, .kv_heads = mla.heads, .dim = mla.qk(), .v_dim = mla.v, .scale = scale_};
-      EagerAttention(shape, std::as_const(q).view(), states.keys.view(), states.values.view(), context.groups.offsets,
-                     attended.view());
     }
     return ForwardLinear(block.linear("self_attn.o_proj"), std::as_const(attended).view(), context.groups,
                          context.keep_packed);
+  }
+
+  // The form in which the model is written: keys and values of all heads from the latents. q and k_pe come rotated.
+  Tensor Attend(Block& block, const ForwardContext& context, const ConstView& q, const ConstView& c,
+                const ConstView& k_pe) const {
+    const MlaSizes& mla = config_.mla;
+    const Tensor kv = ForwardLinear(block.linear("self_attn.kv_b_proj"), c, context.groups, context.keep_packed);
+    const KeysAndValues states = AssembleKeys(mla, kv.view(), k_pe);
+    if (context.kv != nullptr) {
+      context.kv->Observe(block.name() + ".self_attn", states.keys.view(), states.values.view(), context.groups);
+    }
+    Tensor attended(Promote(q.dtype, states.values.dtype()), {q.rows(), mla.heads * mla.v});
+    const AttentionShape shape{
+        .heads = mla.heads, .kv_heads = mla.heads, .dim = mla.qk(), .v_dim = mla.v, .scale = scale_};
+    EagerAttention(shape, q, states.keys.view(), states.values.view(), context.groups.offsets, attended.view());
+    return attended;
   }
 
   float scale_ = 1;

@@ -42,6 +42,8 @@ class Family {
   virtual std::vector<KvSmoothUnit> KvSmoothUnits(int block) const;
   virtual std::optional<RotationPlan> Rotations() const;
   virtual std::vector<OnlineRotationUnit> OnlineRotations(int block) const;
+  // Attentions of the block that run in absorbed form when Block::fa_hook() is set, by name (FA3); empty: none can.
+  virtual std::vector<std::string> FaAttentions(int) const { return {}; }
   virtual int64_t MultiplyAddsPerToken(int block) const;  // of the Linears that one token passes through
   virtual int64_t vocab_size() const = 0;
 

@@ -89,8 +89,8 @@ struct RotationSpec {
 // A side of a linear (or an embedding, right only) that is multiplied by a block-diagonal list of matrices repeated
 // along the dimension. A part is a matrix number, or -1 for an identity of `identity_size`.
 struct RotationStep {
-  std::string target;
-  bool left = false;  // R^T W (outputs), else W R (inputs)
+  std::string target;  // a Linear, an embedding, or another module's parameter "<target>.weight" (a router)
+  bool left = false;   // R^T W (outputs), else W R (inputs)
   struct Part {
     int matrix = 0;
     int64_t identity_size = 0;

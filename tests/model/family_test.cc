@@ -367,6 +367,32 @@ TEST(BeforeSaveTest, ChangedNormGoesBackToTheZeroCentredForm) {
   EXPECT_EQ(norm.weight().Get().as<float>()[0], 2.0f);
 }
 
+struct PassingHook : FaHook {
+  std::optional<Tensor> Apply(FaPart part, const ConstView& x, const RowGroups& groups) override {
+    EXPECT_EQ(x.rows(), groups.rows());
+    widths[static_cast<int>(part)] = x.cols();
+    if (part == FaPart::kValue) return Tensor::Zeros(x.dtype, x.shape);  // must not matter
+    return std::nullopt;
+  }
+  int64_t widths[3] = {};
+};
+
+TEST(AbsorbedAttentionTest, ComputesTheSame) {
+  const std::optional<fs::path> directory = FindGoldenModel("deepseek_v3-fp8");
+  if (!directory) GTEST_SKIP() << "no golden model of this name here";
+  WholeModel plain(*directory, "DeepSeek-V3"), absorbed(*directory, "DeepSeek-V3");
+  std::vector<std::shared_ptr<PassingHook>> hooks;
+  for (auto& block : absorbed.blocks()) {
+    for (const std::string& attention : absorbed.family().FaAttentions(block->info().index)) {
+      hooks.push_back(std::make_shared<PassingHook>());
+      block->fa_hook(attention) = hooks.back();
+    }
+  }
+  ASSERT_EQ(hooks.size(), 4u);
+  EXPECT_LE(LargestDifference(absorbed.Run(), plain.Run()), 1e-4);
+  EXPECT_THAT(hooks[1]->widths, ElementsAre(4 * 64, 64, 64));  // 4 heads, latents of 64
+}
+
 // ---- the list ----
 
 TEST(FamilyListTest, FindsByExactName) {
