@@ -80,6 +80,8 @@ TEST(StaticTensors, WorkedLayerF32) {
   const Tensor wide = DeqScaleForModel(deq.Clone(), DType::kF32);
   EXPECT_EQ(Hex(wide.view()), "17b751380000000017b7d13800000000");
   EXPECT_TRUE(reference::SameBits(DeqScaleFromModel(wide.view()).view(), deq.view()));
+  const Tensor negative = DeqScaleForModel(reference::Make(DType::kF32, {1}, {-1.0f}), DType::kF16);
+  EXPECT_EQ(negative.as<int64_t>()[0], -1082130432);  // the sign is extended
   EXPECT_EQ(DeqScaleForModel(deq.Clone(), DType::kBF16).dtype(), DType::kF32);
   EXPECT_EQ(DeqScaleForModel(deq.Clone(), DType::kF16).dtype(), DType::kI64);
 }
@@ -241,6 +243,17 @@ TEST(Saved, EveryKindComesBack) {
   mx.weight_scale = dual.scale.view();
   mx.weight_dual_scale = dual.dual_scale.view();
   expect(dual, mx, SavedKind::kMxFp4);
+}
+
+TEST(Saved, OffsetsOfGroupsAreSubtracted) {
+  const Tensor q = Ints({1, 4}, {1, 2, -3, 4});
+  const Tensor scale = reference::Make(DType::kF32, {1, 2}, {0.5f, 2}),
+               offset = reference::Make(DType::kF32, {1, 2}, {-1, 3});
+  SavedLinear saved;
+  saved.weight = q.view();
+  saved.weight_scale = scale.view();
+  saved.weight_offset = offset.view();
+  EXPECT_THAT(reference::Floats(DequantizeSaved(saved, SavedKind::kInt).view()), ElementsAre(1, 1.5f, -12, 2));
 }
 
 TEST(Saved, WrongTensorsAreNamed) {
