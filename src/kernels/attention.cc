@@ -15,7 +15,7 @@ namespace {
 
 // Query rows of a task, and keys taken between two corrections of the running maximum. The latter is part of the
 // definition of the result. A multiple of the columns of every micro kernel that may be chosen for it.
-constexpr int64_t kQueries = 48, kKeys = 256;
+constexpr int64_t kQueries = 48, kKeys = 512;
 // Keys and values packed at a time; sequences beyond that wait for their turn.
 constexpr size_t kPackedBytes = 64 << 20;
 

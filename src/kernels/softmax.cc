@@ -38,20 +38,20 @@ inline P Rounded(float value) {
 }
 
 // Rounds to R, stores as P, and returns the sum of the unrounded values.
-#define MODELSLIM_DEFINE_EXP_ROW(R, P)                                                                          \
+#define MODELSLIM_DEFINE_EXP_ROW(R, P, Exp)                                                                     \
   MODELSLIM_MULTIVERSION float ExpRow(const float* __restrict scores, int64_t count, float scale, float max, R, \
                                       P* __restrict p) {                                                        \
     float lanes[kLanes] = {};                                                                                   \
     int64_t j = 0;                                                                                              \
     for (; j + kLanes <= count; j += kLanes) {                                                                  \
       _Pragma("omp simd") for (int l = 0; l < kLanes; ++l) {                                                    \
-        const float value = VectorExpOfNegative(scores[j + l] * scale - max);                                   \
+        const float value = Exp(scores[j + l] * scale - max);                                                   \
         lanes[l] += value;                                                                                      \
         p[j + l] = Rounded<R, P>(value);                                                                        \
       }                                                                                                         \
     }                                                                                                           \
     for (; j < count; ++j) {                                                                                    \
-      const float value = VectorExpOfNegative(scores[j] * scale - max);                                         \
+      const float value = Exp(scores[j] * scale - max);                                                         \
       lanes[j % kLanes] += value;                                                                               \
       p[j] = Rounded<R, P>(value);                                                                              \
     }                                                                                                           \
@@ -60,10 +60,10 @@ inline P Rounded(float value) {
     }                                                                                                           \
     return lanes[0];                                                                                            \
   }
-MODELSLIM_DEFINE_EXP_ROW(float, float)
-MODELSLIM_DEFINE_EXP_ROW(BF16, float)
-MODELSLIM_DEFINE_EXP_ROW(F16, float)
-MODELSLIM_DEFINE_EXP_ROW(BF16, BF16)
+MODELSLIM_DEFINE_EXP_ROW(float, float, VectorExpOfNegative)
+MODELSLIM_DEFINE_EXP_ROW(BF16, float, FastExpOfNegative)
+MODELSLIM_DEFINE_EXP_ROW(F16, float, FastExpOfNegative)
+MODELSLIM_DEFINE_EXP_ROW(BF16, BF16, FastExpOfNegative)
 #undef MODELSLIM_DEFINE_EXP_ROW
 
 #define MODELSLIM_DEFINE_STORE(Type)                                                                              \

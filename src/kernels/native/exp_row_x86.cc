@@ -7,25 +7,17 @@
 namespace modelslim {
 namespace {
 
-// VectorExpOfNegative of vector_math.h, step by step.
+// FastExpOfNegative of vector_math.h, step by step.
 TARGET_AVX512_BF16 inline __m512 ExpOfNegative(__m512 x) {
-  const __m512 lowest = _mm512_set1_ps(-86.0f), shift = _mm512_set1_ps(0x1.8p23f);
+  const __m512 lowest = _mm512_set1_ps(-87.3365479f);
   const __mmask16 tiny = _mm512_cmp_ps_mask(x, lowest, _CMP_LT_OQ);
-  const __m512 clamped = _mm512_mask_mov_ps(x, tiny, lowest);
-  const __m512 shifted = _mm512_fmadd_ps(clamped, _mm512_set1_ps(1.44269504f), shift);
-  const __m512 whole = _mm512_sub_ps(shifted, shift);
-  __m512 r = _mm512_fmadd_ps(whole, _mm512_set1_ps(-0.693359375f), clamped);
-  r = _mm512_fmadd_ps(whole, _mm512_set1_ps(2.12194440e-4f), r);
-  __m512 p = _mm512_set1_ps(1.9875691500e-4f);
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3981999507e-3f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
-  p = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0f));
-  const __m512i n = _mm512_sub_epi32(_mm512_castps_si512(shifted), _mm512_castps_si512(shift));
-  const __m512i power = _mm512_slli_epi32(_mm512_add_epi32(n, _mm512_set1_epi32(127)), 23);
-  return _mm512_mask_mov_ps(_mm512_mul_ps(p, _mm512_castsi512_ps(power)), tiny, _mm512_setzero_ps());
+  const __m512 scaled = _mm512_mul_ps(_mm512_mask_mov_ps(x, tiny, lowest), _mm512_set1_ps(1.44269502f));
+  const __m512 fraction = _mm512_sub_ps(scaled, _mm512_roundscale_ps(scaled, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC));
+  __m512 p = _mm512_fmadd_ps(fraction, _mm512_set1_ps(-0.079204240219773236f), _mm512_set1_ps(-0.22433836478672356f));
+  p = _mm512_fmadd_ps(fraction, p, _mm512_set1_ps(0.30354260500649682f));
+  p = _mm512_fmadd_ps(fraction, p, _mm512_set1_ps(0.00010703434948458272f));
+  const __m512 bits = _mm512_fmadd_ps(_mm512_set1_ps(0x1p23f), _mm512_sub_ps(scaled, p), _mm512_set1_ps(0x1p23f * 127.0f));
+  return _mm512_castsi512_ps(_mm512_maskz_cvttps_epi32(static_cast<__mmask16>(~tiny), bits));
 }
 
 TARGET_AVX512_BF16 float Run(const float* scores, int64_t count, float scale, float max, BF16* p) {
