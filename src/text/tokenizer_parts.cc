@@ -81,6 +81,12 @@ std::optional<std::string> TokenOf(const JsonNode& config, std::string_view key)
   return node->IsObject() ? node->At("content").String() : node->String();
 }
 
+std::optional<std::string> TokenizerClass(const fs::path& config) {
+  simdjson::dom::parser parser;
+  const auto node = ParseJson(parser, ReadTextFile(config, kMaxFile), config.string()).Find("tokenizer_class");
+  return node ? std::optional<std::string>(node->String()) : std::nullopt;
+}
+
 }  // namespace
 
 std::optional<int32_t> TokenizerParts::Find(const std::string& token) const {
@@ -123,20 +129,33 @@ void TokenizerParts::SetAddedTokens(std::vector<AddedToken> listed) {
 
 std::unique_ptr<TokenizerParts> ReadVocabularyFiles(const fs::path& model_dir) {
   auto parts = std::make_unique<TokenizerParts>();
-  const fs::path vocabulary = model_dir / "vocab.json", merges = model_dir / "merges.txt";
-  parts->model = std::make_unique<BpeModel>(ReadVocabularyJson(vocabulary), ReadMergesText(merges), BpeOptions{},
-                                            vocabulary.string() + " with merges.txt");
-  parts->normalizer = MakeUnicodeNormalizer(UnicodeForm::kNfc);
+  const fs::path vocabulary = model_dir / "vocab.json", config = model_dir / "tokenizer_config.json";
+  parts->model = std::make_unique<BpeModel>(ReadVocabularyJson(vocabulary), ReadMergesText(model_dir / "merges.txt"),
+                                            BpeOptions{}, vocabulary.string() + " with merges.txt");
+  std::vector<AddedToken> added;
+  std::string name = "Qwen2Tokenizer";
+  if (fs::exists(config)) {
+    added = ReadAddedTokensDecoder(config);
+    name = TokenizerClass(config).value_or(name);
+  }
   std::vector<PreTokenizerPtr> steps;
-  steps.push_back(MakeRegexSplit(kQwen2Pattern, SplitBehavior::kIsolated, false, "Qwen2"));
-  steps.push_back(MakeByteLevel(false, false));
+  if (name.starts_with("Qwen2")) {
+    parts->normalizer = MakeUnicodeNormalizer(UnicodeForm::kNfc);
+    steps.push_back(MakeRegexSplit(kQwen2Pattern, SplitBehavior::kIsolated, false, "Qwen2"));
+    steps.push_back(MakeByteLevel(false, false));
+  } else if (name.starts_with("GPT2")) {
+    steps.push_back(MakeByteLevel(false, true));
+  } else {
+    throw Error(ErrorCode::kUnsupported,
+                config.string() + ": /tokenizer_class: cannot build a " + name + " from vocab.json and merges.txt",
+                "put tokenizer.json into the directory");
+  }
   parts->pre_tokenizer = MakePreTokenizerSequence(std::move(steps));
   if (parts->model->TakesBytes()) {
     parts->pre_tokenizer->LeaveBytes();
     parts->bytes = true;
   }
-  const fs::path config = model_dir / "tokenizer_config.json";
-  parts->SetAddedTokens(fs::exists(config) ? ReadAddedTokensDecoder(config) : std::vector<AddedToken>());
+  parts->SetAddedTokens(std::move(added));
   return parts;
 }
 

@@ -35,7 +35,8 @@ struct TokenizerParts {
 
 // `name` (a path) begins every message. Throws as Tokenizer::Load() says.
 std::unique_ptr<TokenizerParts> ReadTokenizerJson(std::string_view json, const std::string& name);
-// From vocab.json, merges.txt and, for the added tokens, tokenizer_config.json.
+// From vocab.json, merges.txt and, for the added tokens and the class, tokenizer_config.json. Classes Qwen2* (also
+// where none is named) and GPT2*; Error(kUnsupported) for any other.
 std::unique_ptr<TokenizerParts> ReadVocabularyFiles(const fs::path& model_dir);
 // Applies what tokenizer_config.json says about special tokens.
 void ApplyTokenizerConfig(const fs::path& config, TokenizerParts& parts);

@@ -48,6 +48,23 @@ TEST(Load, VocabularyFilesGiveWhatTokenizerJsonGives) {
   EXPECT_EQ(tokenizer->vocab_size(), next + 1);
 }
 
+TEST(Load, VocabularyFilesOfOtherClasses) {
+  const TemporaryDirectory directory;
+  const Json model = Json::parse(kVocabulary);
+  directory.Write("vocab.json", model["vocab"].dump());
+  directory.Write("merges.txt", MergesText());
+  directory.Write("tokenizer_config.json", R"({"tokenizer_class": "GPT2Tokenizer"})");
+  Json json = SmallTokenizer();
+  json["model"] = model;
+  json["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}};
+  const std::string text = "1234 don't  e\u0301";
+  EXPECT_EQ(Tokenizer::Load(directory.path())->Encode(text, true), Make(json)->Encode(text, true));
+  directory.Write("tokenizer_config.json", R"({"tokenizer_class": "BartTokenizer"})");
+  const Error error = ErrorOf([&] { Tokenizer::Load(directory.path()); });
+  EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+  EXPECT_NE(std::string(error.what()).find("BartTokenizer"), std::string::npos);
+}
+
 class Classes : public testing::Test {
  protected:
   // A template that puts c before and b behind, and a tokenizer_config.json of the given content.
