@@ -30,14 +30,6 @@ class DeepseekV3Family : public DeepseekFamily {
                       config.rope.factor);
   }
 
-  std::unique_ptr<Block> MakeBlock(int index, const WeightSource& source) const override {
-    std::unique_ptr<Block> block = Family::MakeBlock(index, source);
-    if (config_.IsMtp(index)) {
-      for (LinearModule* const linear : block->linears()) linear->set_keeps_f32(true);
-    }
-    return block;
-  }
-
   Tensor Forward(Block& block, const ForwardContext& context, const ConstView& hidden) const override {
     if (!config_.IsMtp(block.info().index)) return RunLayer(block, context, hidden, {});
     MODELSLIM_CHECK(context.rest != nullptr);
@@ -55,8 +47,16 @@ class DeepseekV3Family : public DeepseekFamily {
             {"mla_quantize", fa_quantized ? "\"w8a8\"" : "\"w8a8_dynamic\""}};
   }
 
-  std::vector<std::string> FaAttentions(int block) const override {
-    return layout_.blocks.at(static_cast<size_t>(block)).attention;
+  std::vector<FaAttention> FaAttentions(int block) const override {
+    return {{LayerName(block) + ".self_attn", config_.mla.heads}};
+  }
+
+  std::vector<std::string> Parts(int block) const override { return {LayerName(block) + ".self_attn"}; }
+  Tensor ForwardPart(Block& block, const ForwardContext& context, std::string_view part,
+                     const ConstView& x) const override {
+    MODELSLIM_CHECK(part == block.name() + ".self_attn");
+    if (!config_.IsMtp(block.info().index)) return Attention(block, context, x, {});
+    return Attention(block, context, x, RolledPositions(context.groups));
   }
 
  private:

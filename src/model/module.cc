@@ -30,19 +30,10 @@ Parameter& LinearModule::MakeBias(DType dtype) {
   return *bias_;
 }
 
-DType ProductDType(DType, DType weight) { return weight == DType::kBF16 ? DType::kBF16 : DType::kF32; }
+DType ProductDType(DType x, DType weight) { return x == DType::kBF16 && weight == DType::kBF16 ? DType::kBF16 : DType::kF32; }
 
 Tensor LinearModule::FloatForward(const ConstView& x, bool keep_packed) {
-  const DType weight_dtype = weight_.dtype();
-  if (weight_dtype == DType::kBF16 && x.dtype != DType::kBF16 && !keeps_f32_) {
-    // The product takes bf16 inputs; what was computed in f32 is rounded here and nowhere else.
-    const Tensor rounded = ConvertTo(x, DType::kBF16);
-    const DType out = Promote(x.dtype, weight_dtype);
-    Tensor y(out, {x.rows(), info_->out_features()});
-    FloatForwardInto(rounded.view(), keep_packed, y.view());
-    return y;
-  }
-  Tensor y(Promote(x.dtype, weight_dtype), {x.rows(), info_->out_features()});
+  Tensor y(Promote(x.dtype, weight_.dtype()), {x.rows(), info_->out_features()});
   FloatForwardInto(x, keep_packed, y.view());
   return y;
 }

@@ -85,11 +85,7 @@ class LinearModule {
   std::unique_ptr<LinearForward>& forward() { return forward_; }
   std::unique_ptr<ModuleResult>& result() { return result_; }
 
-  // f32 inputs of a bf16 weight enter the product as they are instead of rounded to bf16 (twice the time): for the MTP
-  // layer of DeepSeek-V3, which runs in f32 on bf16 weights and whose router decides by small differences.
-  void set_keeps_f32(bool keeps) { keeps_f32_ = keeps; }
-
-  // y = x W^T + b in float: bf16 inputs with f32 accumulation for a bf16 weight, else f32; the result is of type
+  // y = x W^T + b in float: bf16 inputs with f32 accumulation when x and the weight are bf16, else f32; the result is of type
   // Promote(x, weight). `keep_packed` keeps the prepared weight for the next chunk.
   Tensor FloatForward(const ConstView& x, bool keep_packed = true);
   // The same with another weight of the same shape (a fake-quantized one), which the caller has prepared.
@@ -109,12 +105,12 @@ class LinearModule {
   std::unique_ptr<LinearForward> forward_;
   std::unique_ptr<ModuleResult> result_;
   std::optional<PackedWeight> packed_;
-  bool keeps_f32_ = false;
   uint64_t packed_version_ = 0;
   DType packed_for_ = DType::kF32;
 };
 
-// The type in which the product of x with a weight is computed: bf16 when the weight is bf16, else f32.
+// The type in which the product of x with a weight is computed: bf16 when both are bf16, else f32 (mixed products are promoted,
+// as in the reference; a bf16 model whose norms a smoothing step replaced therefore runs in f32).
 DType ProductDType(DType x, DType weight);
 
 class NormModule {

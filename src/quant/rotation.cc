@@ -89,6 +89,9 @@ RotationFactor BlockFactor(int64_t size, int64_t block, float scale, const Rotat
   return factor;
 }
 
+// The reference shifts by 16 whatever the block size.
+constexpr int64_t kShift = 16;
+
 RotationFactor TransposedFactor(const RotationFactor& factor) {
   RotationFactor turned;
   for (const BlockPtr& block : factor) turned.push_back(TransposedBlock(*block));
@@ -108,7 +111,7 @@ std::vector<RotationFactor> ShiftedFactors(int64_t size, int64_t block, const Ro
   std::vector<RotationFactor> factors;
   for (const char c : word) {
     if (c == 'P' || c == 'p') {
-      factors.push_back({ShiftBlock(size, c == 'P' ? block / 2 : -(block / 2))});
+      factors.push_back({ShiftBlock(size, c == 'P' ? kShift : -kShift)});
       continue;
     }
     float scale = root;

@@ -12,7 +12,7 @@ namespace modelslim {
 
 enum class RotationMode {
   kHadamard,              // one random Hadamard matrix, or the same one of `block_size` repeated along the diagonal
-  kBlockHadamardShifted,  // M P M with M block-diagonal and P a circular shift by half a block
+  kBlockHadamardShifted,  // M P M with M block-diagonal and P a circular shift by 16
 };
 
 struct RotationBlock;
