@@ -319,6 +319,8 @@ TEST_P(MapTest, KvUnitsKeepTheFunction) {
     for (const KvSmoothUnit& unit : after_->family().KvSmoothUnits(block->info().index)) {
       ApplyKvUnit(&*after_, unit);
       EXPECT_THAT(block->info().attention, ElementsAre(unit.attention));
+      EXPECT_TRUE(unit.query.starts_with(unit.attention + ".q_"));
+      EXPECT_TRUE(unit.key.starts_with(unit.attention + ".k_"));
       ++units;
     }
   }
@@ -383,9 +385,10 @@ TEST(AbsorbedAttentionTest, ComputesTheSame) {
   WholeModel plain(*directory, "DeepSeek-V3"), absorbed(*directory, "DeepSeek-V3");
   std::vector<std::shared_ptr<PassingHook>> hooks;
   for (auto& block : absorbed.blocks()) {
-    for (const std::string& attention : absorbed.family().FaAttentions(block->info().index)) {
+    for (const FaAttention& attention : absorbed.family().FaAttentions(block->info().index)) {
       hooks.push_back(std::make_shared<PassingHook>());
-      block->fa_hook(attention) = hooks.back();
+      EXPECT_EQ(attention.heads, 4);
+      block->fa_hook(attention.name) = hooks.back();
     }
   }
   ASSERT_EQ(hooks.size(), 4u);
