@@ -167,6 +167,10 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments) {
 TokenBatch LoadCalibration(const Session& session, std::string* hash) {
   const fs::path file = ResolveDataset(session.recipe.text()->dataset, LabCalibDirectories());
   const std::vector<TextSample> samples = LoadTextDataset(file);
+  if (samples.empty()) {
+    throw Error(ErrorCode::kInvalidDataset, file.string() + ": the dataset has no samples, and the recipe needs calibration data",
+                "give a dataset with at least one sample in spec.dataset");
+  }
   const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(session.arguments.model_path);
   TokenBatch batch = MakeTokenBatch(*tokenizer, samples, {.add_special = true, .vocab_size = session.family->vocab_size()});
   if (hash != nullptr) {

@@ -120,12 +120,25 @@ class Verifier {
         Problem(fmt::format("{} lists {}, which no weight file holds", kDescriptionFile, member.key));
       } else if (member.key.ends_with(".weight") && RuleOf(*type) != nullptr) {
         linears_.emplace_back(member.key.substr(0, member.key.size() - 7), *type);
+      } else {
+        CheckPlain(member.key, *type);
       }
     }
     for (const CheckpointTensor& tensor : weights_.tensors()) {
       if (description_.Find(tensor.name) == nullptr && !IsUnlisted(tensor.name)) {
         Problem(fmt::format("{} is in the weight files but not in {}", tensor.name, kDescriptionFile));
       }
+    }
+  }
+
+  // A tensor that is no quantized weight: a part of one, a float, or a scale of the cache or of attention.
+  void CheckPlain(const std::string& name, const std::string& type) {
+    const DType dtype = weights_.Find(name)->dtype;
+    const bool as_is = type == QuantModeName(QuantMode::kFloat) || type == QuantModeName(QuantMode::kW16A16S);
+    if (as_is && !IsFloat(dtype)) {
+      Problem(fmt::format("{}: {} means a float tensor, found {}", name, type, DTypeName(dtype)));
+    } else if (!as_is && RuleOf(type) == nullptr && type != "C8" && type != "FAQuant") {
+      Problem(fmt::format("{}: '{}' is not a known type", name, type));
     }
   }
 

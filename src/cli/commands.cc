@@ -65,6 +65,10 @@ class CommandLine {
     }
     try {
       arguments = ExpandAbbreviations(app_, std::move(arguments));
+      if (const std::string unknown = UnknownOption(app_, arguments); !unknown.empty()) {
+        err_ << "unknown option " << unknown << "\nRun with --help for more information.\n";
+        return 2;
+      }
       std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
       app_.parse(std::move(reversed));
     } catch (const CLI::ParseError& error) {
@@ -181,6 +185,14 @@ class CommandLine {
     CLI::App& explain = *recipe.add_subcommand("explain", "Show every value as it takes effect, and where it comes from");
     explain.add_option("file", files_, "Recipe")->required()->expected(1);
     explain.callback([this] { action_ = [this] { return RecipeExplain(files_.front(), out_, err_, isatty(STDERR_FILENO) != 0); }; });
+    CLI::App& reference = *recipe.add_subcommand("reference", "Write the reference pages of recipes (Markdown, English and Chinese)");
+    reference.add_option("directory", directory_, "Directory to write")->required();
+    reference.callback([this] {
+      action_ = [this] {
+        for (const std::string& name : WriteReferencePages(directory_)) out_ << name << "\n";
+        return 0;
+      };
+    });
     CLI::App& schema = *recipe.add_subcommand("schema", "Print a JSON Schema of recipes, for editors");
     schema.callback([this] {
       action_ = [this] {

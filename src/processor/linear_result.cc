@@ -4,14 +4,17 @@
 
 namespace modelslim {
 
+void CheckScales(const QuantizedWeight& weight, const std::string& name) {
+  const int64_t row = HasBadScale(weight);
+  if (row < 0) return;
+  throw Error(ErrorCode::kInvalidModel, name + ": row " + std::to_string(row) + " holds NaN, infinity, or values too large to scale",
+              "check the source checkpoint (its file may be damaged), or exclude this layer");
+}
+
 const QuantizedWeight& LinearResult::Weight(LinearModule& module) {
   if (!weight_) {
     weight_ = QuantizeWeight(module.weight().Get(), spec);
-    if (const int64_t row = HasBadScale(*weight_); row >= 0) {
-      throw Error(ErrorCode::kInvalidModel,
-                  module.weight().name() + ": row " + std::to_string(row) + " holds NaN, infinity, or values too large to scale",
-                  "check the source checkpoint (its file may be damaged), or exclude this layer");
-    }
+    CheckScales(*weight_, module.weight().name());
   }
   return *weight_;
 }

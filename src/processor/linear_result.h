@@ -31,6 +31,9 @@ class LinearResult : public ModuleResult {
   std::optional<QuantizedWeight> weight_;
 };
 
+// Throws Error(kInvalidModel) naming `name` and the row when a scale is no finite positive number.
+void CheckScales(const QuantizedWeight& weight, const std::string& name);
+
 // The result of `module` when it was quantized, else null.
 LinearResult* QuantizedResult(LinearModule& module);
 

@@ -77,6 +77,7 @@ class CalibratingForward : public LinearForward {
       weight.ssz_float_type = x.dtype;
       weight.keep_fp8_values = true;
       codes_ = QuantizeWeight(module.weight().Get(), weight);
+      CheckScales(*codes_, module.weight().name());
       used_float_type_ = x.dtype;
     }
     if (!packed_) {
@@ -204,8 +205,10 @@ void Deploy(LinearModule& module) {
   }
   if (spec.gptq) {
     const Tensor hessian = forward->stage()->hessian()->Value();
-    result->SetWeight(FromGptq(Gptq(module.weight().Get(), hessian.view(), *spec.gptq, module.weight().name()), *spec.gptq,
-                               module.weight().dtype()));
+    QuantizedWeight weight = FromGptq(Gptq(module.weight().Get(), hessian.view(), *spec.gptq, module.weight().name()),
+                                      *spec.gptq, module.weight().dtype());
+    CheckScales(weight, module.weight().name());
+    result->SetWeight(std::move(weight));
   } else if (std::optional<QuantizedWeight> codes = forward->TakeCodes()) {
     result->SetWeight(std::move(*codes));
   }
