@@ -24,6 +24,15 @@ MODELSLIM_MULTIVERSION void StoreBF16(const float* values, int64_t n, uint16_t* 
   }
 }
 
+MODELSLIM_MULTIVERSION void RoundBF16(float* values, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) values[i] = FastRound<BF16>(values[i]);
+}
+MODELSLIM_MULTIVERSION void RoundF16(float* values, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) values[i] = FastRound<F16>(values[i]);
+}
+
 // x / scale rounded to P. When both have 8 significant bits the quotient is never a tie of bf16 and at least 2^-17 away
 // from one (M odd with 9 bits cannot divide X * 2^k), so multiplying by the rounded reciprocal, which errs by 2^-22,
 // rounds to the same. Quotients too small for that argument (below 2^-126) end as integer 0 either way.
@@ -140,6 +149,11 @@ void StoreRun(const float* values, DType dtype, int64_t n, void* target) {
   }
   MODELSLIM_CHECK(dtype == DType::kF32);
   std::memcpy(target, values, static_cast<size_t>(n) * sizeof(float));
+}
+
+void RoundRun(float* values, int64_t n, DType dtype) {
+  if (dtype == DType::kBF16) RoundBF16(values, n);
+  if (dtype == DType::kF16) RoundF16(values, n);
 }
 
 void QuantizeRun(const float* values, int64_t n, const RunParams& p, int8_t* q) {

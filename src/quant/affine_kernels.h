@@ -13,6 +13,7 @@ inline constexpr int64_t kAffineRun = 1024;
 
 void LoadRun(const void* source, DType dtype, int64_t n, float* values);   // widens
 void StoreRun(const float* values, DType dtype, int64_t n, void* target);  // rounds
+void RoundRun(float* values, int64_t n, DType dtype);                      // to dtype, still as f32
 
 // Parameters of a run: one for all (step 0) or one per element (step 1). offset may be null: 0.
 struct RunParams {

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -102,12 +101,14 @@ Tensor DequantizeMx(const SavedLinear& saved, const ConstView& codes, bool fp4) 
   const bool fp4_codes = fp4 && codes.dtype == DType::kU8;
   Tensor out(DType::kF32, {rows, cols});
   ParallelRanges(rows, RowGrain(cols), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin * cols; i < end * cols; ++i) {
-      const int64_t row = i / cols, column = i % cols;
-      const uint8_t exponent = stored.as<uint8_t>()[row * blocks + column / kMxBlock];
-      const float power = exponent == 255 ? std::numeric_limits<float>::quiet_NaN() : PowerOfTwo(exponent - 127);
-      const float value = MxCodeValue(codes.as<uint8_t>()[i], fp4_codes) * power;
-      out.as<float>()[i] = dual.empty() ? value : value * dual[row * outer + column / (cols / outer)];
+    for (int64_t row = begin; row < end; ++row) {
+      const uint8_t *own = codes.as<uint8_t>() + row * cols, *exponents = stored.as<uint8_t>() + row * blocks;
+      float* values = out.as<float>() + row * cols;
+      for (int64_t block = 0; block < blocks; ++block) {
+        const int64_t first = block * kMxBlock, n = std::min(kMxBlock, cols - first);
+        MxDecode(own + first, n, MxReadExponent(exponents[block]), fp4_codes, values + first);
+      }
+      for (int64_t i = 0; !dual.empty() && i < cols; ++i) values[i] *= dual[row * outer + i / (cols / outer)];
     }
   });
   return out;

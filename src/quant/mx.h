@@ -49,19 +49,27 @@ class MxExponentTable {
 // Built once per dtype for the plain rules (kMinMax), any other time by the caller.
 const MxExponentTable& MxMinMaxTable(DType dtype, bool fp4, bool december_2025);
 
-// Codes of one element under a shared exponent. fp4: 0..15; fp8: an e4m3 byte. exponent must not be kMxNan.
-uint8_t MxCode(float value, int exponent, const MxRule& rule);
+// Codes of n <= 32 elements under a shared exponent, which must not be kMxNan. fp4: 0..15, one a byte; fp8: e4m3 bytes.
+void MxCodes(const float* values, int64_t n, int exponent, const MxRule& rule, uint8_t* codes);
 float MxCodeValue(uint8_t code, bool fp4);
+// Back to n <= 32 numbers, in f32; all NaN when the exponent is kMxNan.
+void MxDecode(const uint8_t* codes, int64_t n, int exponent, bool fp4, float* values);
 float PowerOfTwo(int exponent);  // -149..127 (subnormals included); +inf above, 0 below
 
 inline uint8_t MxStoredExponent(int exponent) {
   if (exponent == kMxNan) return 255;
   return static_cast<uint8_t>(exponent < -127 ? 0 : exponent + 127);
 }
+inline int MxReadExponent(uint8_t stored) { return stored == 255 ? kMxNan : stored - 127; }
 
 // One block of n <= 32 values (already widened to f32, of type dtype): its exponent under any rule, and codes.
 int QuantizeMxBlock(const float* values, int64_t n, DType dtype, const MxRule& rule, const MxExponentTable* table,
                     uint8_t* codes);
+
+// Rows of any length by a rule whose exponents are in `table`; one thread, as QuantizeRowsMxFp8 and QuantizeRowsMxFp4
+// (fp4 comes packed, so cols must be even).
+void QuantizeRowsMx(const ConstView& rows, const MxRule& rule, const MxExponentTable& table, uint8_t* codes,
+                    uint8_t* exponents);
 
 // Activations: x [rows, cols] to the values the engine would multiply with, in the dtype of x (then converted to
 // out's). With dual_block_size, columns in groups of that size are first divided by max / 6. Runs on the compute pool.

@@ -10,8 +10,6 @@
 #include "base/parallel.h"
 #include "quant/affine_kernels.h"
 #include "quant/mx.h"
-#include "quant/row_kernels.h"
-#include "tensor/fp8.h"
 
 namespace modelslim {
 namespace {
@@ -37,6 +35,12 @@ void QuantizeRow(const float* values, int64_t cols, DType dtype, const MxRule& r
   }
 }
 
+void DecodeRow(const uint8_t* codes, const uint8_t* stored, int64_t cols, bool fp4, float* values) {
+  for (int64_t begin = 0; begin < cols; begin += kMxBlock) {
+    MxDecode(codes + begin, std::min(kMxBlock, cols - begin), MxReadExponent(*stored++), fp4, values + begin);
+  }
+}
+
 QuantizedWeight QuantizeRows(const ConstView& w, const MxRule& rule) {
   const int64_t rows = w.rows(), cols = w.cols(), blocks = MxBlocks(cols);
   QuantizedWeight result;
@@ -47,17 +51,17 @@ QuantizedWeight QuantizeRows(const ConstView& w, const MxRule& rule) {
   const MxExponentTable* table = nullptr;
   if (rule.method == WeightMethod::kMinMax) table = &MxMinMaxTable(w.dtype, rule.fp4, rule.december_2025);
   if (rule.method == WeightMethod::kCeilX) table = (own = std::make_unique<MxExponentTable>(w.dtype, rule)).get();
-  const bool fast = rule.method == WeightMethod::kMinMax && !rule.december_2025 && (!rule.fp4 || cols % 2 == 0);
+  const bool fast = table != nullptr && (!rule.fp4 || cols % 2 == 0);
   ParallelRanges(rows, RowGrain(cols), [&](int64_t begin, int64_t end) {
     if (fast && !rule.fp4) {
-      return QuantizeRowsMxFp8(w.Rows(begin, end), codes + begin * cols, stored + begin * blocks);
+      return QuantizeRowsMx(w.Rows(begin, end), rule, *table, codes + begin * cols, stored + begin * blocks);
     }
     std::vector<float> values(cols);
     std::vector<uint8_t> packed(fast ? cols / 2 : 0);
     for (int64_t row = begin; row < end; ++row) {
       uint8_t* out = codes + row * cols;
       if (fast) {
-        QuantizeRowsMxFp4(w.Rows(row, row + 1), packed.data(), stored + row * blocks);
+        QuantizeRowsMx(w.Rows(row, row + 1), rule, *table, packed.data(), stored + row * blocks);
         for (int64_t i = 0; i < cols / 2; ++i) {
           out[2 * i] = packed[i] & 15u;
           out[2 * i + 1] = static_cast<uint8_t>(packed[i] >> 4);
@@ -77,13 +81,12 @@ double SquaredError(const ConstView& w, const QuantizedWeight& quantized) {
   const uint8_t *codes = quantized.codes.as<uint8_t>(), *stored = quantized.scale.as<uint8_t>();
   std::vector<double> sums(rows, 0.0);
   ParallelRanges(rows, RowGrain(cols), [&](int64_t begin, int64_t end) {
-    std::vector<float> values(cols);
+    std::vector<float> values(cols), back(cols);
     for (int64_t row = begin; row < end; ++row) {
       LoadRun(RowData(w, row), w.dtype, cols, values.data());
+      DecodeRow(codes + row * cols, stored + row * blocks, cols, true, back.data());
       for (int64_t i = 0; i < cols; ++i) {
-        const float power = PowerOfTwo(stored[row * blocks + i / kMxBlock] - 127);
-        const float back = RoundTo(w.dtype, MxCodeValue(codes[row * cols + i], true) * power);
-        const float error = RoundTo(w.dtype, values[i] - back);
+        const float error = RoundTo(w.dtype, values[i] - RoundTo(w.dtype, back[i]));
         sums[row] += static_cast<double>(RoundTo(w.dtype, error * error));
       }
     }
@@ -164,20 +167,11 @@ void DequantizeMxWeight(const QuantizedWeight& weight, const View& out) {
   // With an outer scale the inner arithmetic is f32.
   const DType inner = dual == nullptr ? weight.source_dtype : DType::kF32;
   const int64_t size = static_cast<int64_t>(DTypeSize(out.dtype));
-  float decoded[256];
-  for (int code = 0; code < 256; ++code) {
-    decoded[code] = MxCodeValue(static_cast<uint8_t>(fp4 ? code & 15 : code), fp4);
-  }
   ParallelRanges(rows, RowGrain(cols), [&](int64_t begin, int64_t end) {
     std::vector<float> values(cols);
     for (int64_t row = begin; row < end; ++row) {
-      for (int64_t block = 0; block < blocks; ++block) {
-        const uint8_t exponent = stored[row * blocks + block];
-        const float power = exponent == 255 ? std::numeric_limits<float>::quiet_NaN() : PowerOfTwo(exponent - 127);
-        for (int64_t i = block * kMxBlock; i < std::min(cols, (block + 1) * kMxBlock); ++i) {
-          values[i] = RoundTo(inner, decoded[codes[row * cols + i]] * power);
-        }
-      }
+      DecodeRow(codes + row * cols, stored + row * blocks, cols, fp4, values.data());
+      RoundRun(values.data(), cols, inner);
       for (int64_t i = 0; dual != nullptr && i < cols; ++i) values[i] *= dual[row * outer + i / dual_size];
       StoreRun(values.data(), out.dtype, cols, static_cast<std::byte*>(out.data) + row * cols * size);
     }

@@ -114,13 +114,13 @@ MODELSLIM_INLINE void Fp8Block(const float* x, float inverse, uint8_t* codes) {
 }
 
 // Any dtype, any block, also a short one at the end of a row. Packs fp4 (n even).
-void GeneralBlock(const void* x, int64_t n, DType dtype, bool fp4, const MxExponentTable& table, uint8_t* codes,
-                  uint8_t* stored) {
+void GeneralBlock(const void* x, int64_t n, DType dtype, const MxRule& rule, const MxExponentTable& table,
+                  uint8_t* codes, uint8_t* stored) {
   float values[kBlock];
   uint8_t made[kBlock];
   LoadRun(x, dtype, n, values);
-  *stored = MxStoredExponent(QuantizeMxBlock(values, n, dtype, MxRule{fp4}, &table, made));
-  if (!fp4) {
+  *stored = MxStoredExponent(QuantizeMxBlock(values, n, dtype, rule, &table, made));
+  if (!rule.fp4) {
     std::memcpy(codes, made, static_cast<size_t>(n));
     return;
   }
@@ -128,8 +128,8 @@ void GeneralBlock(const void* x, int64_t n, DType dtype, bool fp4, const MxExpon
 }
 
 template <bool kFp4>
-MODELSLIM_INLINE void RowBF16(const uint16_t* x, int64_t blocks, const MxExponentTable& table, uint8_t* codes,
-                              uint8_t* stored) {
+MODELSLIM_INLINE void RowBF16(const uint16_t* x, int64_t blocks, const MxRule& rule, const MxExponentTable& table,
+                              uint8_t* codes, uint8_t* stored) {
   constexpr int kBytes = kFp4 ? kBlock / 2 : kBlock;
   for (int64_t block = 0; block < blocks; ++block, x += kBlock, codes += kBytes) {
     const int exponent = table(BlockLargest(x));
@@ -143,20 +143,20 @@ MODELSLIM_INLINE void RowBF16(const uint16_t* x, int64_t blocks, const MxExponen
       }
       stored[block] = static_cast<uint8_t>(exponent + 127);
     }
-    if (!done) GeneralBlock(x, kBlock, DType::kBF16, kFp4, table, codes, stored + block);
+    if (!done) GeneralBlock(x, kBlock, DType::kBF16, rule, table, codes, stored + block);
   }
 }
 
 template <bool kFp4>
-MODELSLIM_INLINE void RowF32(const float* x, int64_t blocks, const MxExponentTable& table, uint8_t* codes,
-                             uint8_t* stored) {
+MODELSLIM_INLINE void RowF32(const float* x, int64_t blocks, const MxRule& rule, const MxExponentTable& table,
+                             uint8_t* codes, uint8_t* stored) {
   constexpr int kBytes = kFp4 ? kBlock / 2 : kBlock;
   for (int64_t block = 0; block < blocks; ++block, x += kBlock, codes += kBytes) {
     uint32_t bits[kBlock];
     std::memcpy(bits, x, sizeof bits);
     const int exponent = table(BlockLargest(bits));
     if (exponent < -126 || exponent > 126) {
-      GeneralBlock(x, kBlock, DType::kF32, kFp4, table, codes, stored + block);
+      GeneralBlock(x, kBlock, DType::kF32, rule, table, codes, stored + block);
       continue;
     }
     const float inverse = std::bit_cast<float>(static_cast<uint32_t>(127 - exponent) << 23);
@@ -165,78 +165,85 @@ MODELSLIM_INLINE void RowF32(const float* x, int64_t blocks, const MxExponentTab
   }
 }
 
-MODELSLIM_MULTIVERSION void RowFp4BF16(const uint16_t* x, int64_t n, const MxExponentTable& t, uint8_t* c, uint8_t* s) {
-  RowBF16<true>(x, n, t, c, s);
+MODELSLIM_MULTIVERSION void RowFp4BF16(const uint16_t* x, int64_t n, const MxRule& r, const MxExponentTable& t,
+                                       uint8_t* c, uint8_t* s) {
+  RowBF16<true>(x, n, r, t, c, s);
 }
-MODELSLIM_MULTIVERSION void RowFp8BF16(const uint16_t* x, int64_t n, const MxExponentTable& t, uint8_t* c, uint8_t* s) {
-  RowBF16<false>(x, n, t, c, s);
+MODELSLIM_MULTIVERSION void RowFp8BF16(const uint16_t* x, int64_t n, const MxRule& r, const MxExponentTable& t,
+                                       uint8_t* c, uint8_t* s) {
+  RowBF16<false>(x, n, r, t, c, s);
 }
-MODELSLIM_MULTIVERSION void RowFp4F32(const float* x, int64_t n, const MxExponentTable& t, uint8_t* c, uint8_t* s) {
-  RowF32<true>(x, n, t, c, s);
+MODELSLIM_MULTIVERSION void RowFp4F32(const float* x, int64_t n, const MxRule& r, const MxExponentTable& t, uint8_t* c,
+                                      uint8_t* s) {
+  RowF32<true>(x, n, r, t, c, s);
 }
-MODELSLIM_MULTIVERSION void RowFp8F32(const float* x, int64_t n, const MxExponentTable& t, uint8_t* c, uint8_t* s) {
-  RowF32<false>(x, n, t, c, s);
+MODELSLIM_MULTIVERSION void RowFp8F32(const float* x, int64_t n, const MxRule& r, const MxExponentTable& t, uint8_t* c,
+                                      uint8_t* s) {
+  RowF32<false>(x, n, r, t, c, s);
 }
 
 // The whole blocks of a row, 64 at a time; what the kernel leaves takes the general path.
 template <class T>
 void WideRow(uint64_t (*kernel)(const T*, int64_t, const MxExponentTable&, uint8_t*, uint8_t*), const T* x,
-             int64_t blocks, DType dtype, bool fp4, const MxExponentTable& table, uint8_t* codes, uint8_t* stored) {
-  const int64_t bytes = fp4 ? kBlock / 2 : kBlock;
+             int64_t blocks, DType dtype, const MxRule& rule, const MxExponentTable& table, uint8_t* codes,
+             uint8_t* stored) {
+  const int64_t bytes = rule.fp4 ? kBlock / 2 : kBlock;
   for (int64_t begin = 0; begin < blocks; begin += 64) {
     const int64_t n = std::min<int64_t>(64, blocks - begin);
     for (uint64_t left = kernel(x + begin * kBlock, n, table, codes + begin * bytes, stored + begin); left != 0;
          left &= left - 1) {
       const int64_t block = begin + std::countr_zero(left);
-      GeneralBlock(x + block * kBlock, kBlock, dtype, fp4, table, codes + block * bytes, stored + block);
+      GeneralBlock(x + block * kBlock, kBlock, dtype, rule, table, codes + block * bytes, stored + block);
     }
   }
 }
 
-void WholeBlocks(const void* x, int64_t blocks, DType dtype, bool fp4, const MxExponentTable& table, uint8_t* codes,
-                 uint8_t* stored) {
+void WholeBlocks(const void* x, int64_t blocks, DType dtype, const MxRule& rule, const MxExponentTable& table,
+                 uint8_t* codes, uint8_t* stored) {
   const WideRowKernels* wide = Wide();
   if (dtype == DType::kBF16) {
     const uint16_t* half = static_cast<const uint16_t*>(x);
     if (wide != nullptr) {
-      return WideRow(fp4 ? wide->mxfp4_bf16 : wide->mxfp8_bf16, half, blocks, dtype, fp4, table, codes, stored);
+      return WideRow(rule.fp4 ? wide->mxfp4_bf16 : wide->mxfp8_bf16, half, blocks, dtype, rule, table, codes, stored);
     }
-    return fp4 ? RowFp4BF16(half, blocks, table, codes, stored) : RowFp8BF16(half, blocks, table, codes, stored);
+    return rule.fp4 ? RowFp4BF16(half, blocks, rule, table, codes, stored)
+                    : RowFp8BF16(half, blocks, rule, table, codes, stored);
   }
   const float* full = static_cast<const float*>(x);
   if (wide != nullptr) {
-    return WideRow(fp4 ? wide->mxfp4_f32 : wide->mxfp8_f32, full, blocks, dtype, fp4, table, codes, stored);
+    return WideRow(rule.fp4 ? wide->mxfp4_f32 : wide->mxfp8_f32, full, blocks, dtype, rule, table, codes, stored);
   }
-  return fp4 ? RowFp4F32(full, blocks, table, codes, stored) : RowFp8F32(full, blocks, table, codes, stored);
+  return rule.fp4 ? RowFp4F32(full, blocks, rule, table, codes, stored)
+                  : RowFp8F32(full, blocks, rule, table, codes, stored);
 }
 
-void QuantizeRowsMx(const ConstView& rows, bool fp4, uint8_t* codes, uint8_t* exponents) {
-  MODELSLIM_CHECK(IsModelDType(rows.dtype) && (!fp4 || rows.cols() % 2 == 0));
-  const int64_t n = rows.rows(), cols = rows.cols(), whole = cols / kMxBlock, blocks = MxBlocks(cols);
-  const int64_t size = static_cast<int64_t>(DTypeSize(rows.dtype)), per_block = fp4 ? kBlock / 2 : kBlock;
-  const MxExponentTable& table = MxMinMaxTable(rows.dtype, fp4, false);
+}  // namespace
+
+void QuantizeRowsMx(const ConstView& rows, const MxRule& rule, const MxExponentTable& table, uint8_t* codes,
+                    uint8_t* exponents) {
+  MODELSLIM_CHECK(IsModelDType(rows.dtype) && (!rule.fp4 || rows.cols() % 2 == 0));
+  const int64_t n = rows.rows(), cols = rows.cols(), blocks = MxBlocks(cols);
+  const int64_t size = static_cast<int64_t>(DTypeSize(rows.dtype)), per_block = rule.fp4 ? kBlock / 2 : kBlock;
+  const int64_t done = rows.dtype == DType::kF16 ? 0 : cols / kMxBlock;
   for (int64_t row = 0; row < n; ++row) {
     const std::byte* x = static_cast<const std::byte*>(rows.data) + row * cols * size;
-    uint8_t* out = codes + row * (fp4 ? cols / 2 : cols);
+    uint8_t* out = codes + row * (rule.fp4 ? cols / 2 : cols);
     uint8_t* stored = exponents + row * blocks;
-    const int64_t done = rows.dtype == DType::kF16 ? 0 : whole;
-    if (done > 0) WholeBlocks(x, done, rows.dtype, fp4, table, out, stored);
+    if (done > 0) WholeBlocks(x, done, rows.dtype, rule, table, out, stored);
     for (int64_t block = done; block < blocks; ++block) {
       const int64_t begin = block * kMxBlock;
-      GeneralBlock(x + begin * size, std::min(kMxBlock, cols - begin), rows.dtype, fp4, table, out + block * per_block,
+      GeneralBlock(x + begin * size, std::min(kMxBlock, cols - begin), rows.dtype, rule, table, out + block * per_block,
                    stored + block);
     }
   }
 }
 
-}  // namespace
-
 void QuantizeRowsMxFp8(const ConstView& rows, uint8_t* codes, uint8_t* exponents) {
-  QuantizeRowsMx(rows, false, codes, exponents);
+  QuantizeRowsMx(rows, MxRule{}, MxMinMaxTable(rows.dtype, false, false), codes, exponents);
 }
 
 void QuantizeRowsMxFp4(const ConstView& rows, uint8_t* packed, uint8_t* exponents) {
-  QuantizeRowsMx(rows, true, packed, exponents);
+  QuantizeRowsMx(rows, MxRule{true}, MxMinMaxTable(rows.dtype, true, false), packed, exponents);
 }
 
 }  // namespace modelslim

@@ -214,6 +214,24 @@ TEST(BlockActivation, CalibrationPassesAndDeploymentQuantizes) {
   }
 }
 
+// The outer scale of activations is that of weights: a matrix of either kind comes back the same.
+TEST(BlockActivation, OuterScaleIsThatOfWeights) {
+  Tensor x = reference::Random(DType::kF32, {5, 128}, 3);
+  std::memset(x.view().Rows(2, 3).data, 0, x.view().Rows(2, 3).bytes());
+  DeployedActivation deployed;
+  deployed.spec = Spec(ActivationScope::kDualScale, true, ElementFormat::kMxFp4);
+  deployed.spec.dual_block_size = 64;
+  Tensor out(DType::kF32, x.shape());
+  const int64_t offsets[] = {0, 5};
+  FakeQuantizeDeployed(deployed, x.view(), offsets, out.view());
+  WeightSpec weight;
+  weight.scope = WeightScope::kDualScale;
+  weight.format = ElementFormat::kMxFp4;
+  weight.method = WeightMethod::kDualScale;
+  weight.dual_block_size = 64;
+  EXPECT_TRUE(reference::SameBits(out.view(), Dequantize(QuantizeWeight(x.view(), weight), DType::kF32).view()));
+}
+
 TEST(Fp8Activation, OneScalePerSampleAndNoGrid) {
   const Tensor x = reference::Make(DType::kF32, {1, 3}, {1, 0.3f, -0.01f});
   ActivationQuantizer quantizer(Spec(ActivationScope::kPerToken, true, ElementFormat::kFp8E4M3));
