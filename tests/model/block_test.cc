@@ -162,15 +162,14 @@ TEST(LinearModuleTest, ResultTypePromotesAsTorch) {
   EXPECT_EQ(bf16.FloatForward(Tensor::Zeros(DType::kBF16, {0, 2}).view()).shape(), (Shape{0, 2}));
 }
 
-TEST(LinearModuleTest, F32InputOfABf16WeightIsRoundedUnlessKept) {
+TEST(LinearModuleTest, F32InputOfABf16WeightIsNotRounded) {
   const FakeSource source;
-  const ModuleInfo info = LinearInfo("nnn", 1, 1, DType::kBF16);  // (0 * 7 + 10) % 5 - 2 = -2
+  const ModuleInfo info = LinearInfo("nnn", 1, 1, DType::kBF16);  // its weight is (0 * 7 + 10) % 5 - 2 = -2
   LinearModule module(info, source);
   Tensor x(DType::kF32, {1, 1});
   x.as<float>()[0] = 1.001f;
-  EXPECT_EQ(module.FloatForward(std::as_const(x).view()).as<float>()[0], -2.0f);
-  module.set_keeps_f32(true);
   EXPECT_EQ(module.FloatForward(std::as_const(x).view()).as<float>()[0], -2.002f);
+  EXPECT_EQ(module.FloatForward(std::as_const(x).view(), false).as<float>()[0], -2.002f);
 }
 
 TEST(NormModuleTest, ReplacedNormGivesF32AndKeepsEps) {
