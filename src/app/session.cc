@@ -19,15 +19,9 @@ namespace {
 
 constexpr size_t kLongestArgument = 4096;
 
-void CheckLengths(const JobArguments& arguments) {
-  const std::pair<const char*, std::string> all[] = {{"--model_type", arguments.model_type},
-                                                     {"--model_path", arguments.model_path.string()},
-                                                     {"--save_path", arguments.save_path.string()},
-                                                     {"--config_path", arguments.config_path.string()}};
-  for (const auto& [option, value] : all) {
-    if (value.size() > kLongestArgument) {
-      throw Error(ErrorCode::kSecurity, fmt::format("{}: expected at most {} characters, found {}", option, kLongestArgument, value.size()));
-    }
+void CheckLength(const char* option, const std::string& value) {
+  if (value.size() > kLongestArgument) {
+    throw Error(ErrorCode::kSecurity, fmt::format("{}: expected at most {} characters, found {}", option, kLongestArgument, value.size()));
   }
 }
 
@@ -59,11 +53,20 @@ bool IsInside(const fs::path& inner, const fs::path& outer) {
   return true;
 }
 
-void CheckPaths(const JobArguments& arguments) {
+void CheckModelArguments(const ModelArguments& arguments) {
+  CheckLength("--model_type", arguments.model_type);
+  CheckLength("--model_path", arguments.model_path.string());
+  CheckDevice(arguments.device);
+  if (arguments.trust_remote_code != "True" && arguments.trust_remote_code != "False") {
+    throw Error(ErrorCode::kSchema, "--trust_remote_code: expected True or False, found '" + arguments.trust_remote_code + "'");
+  }
   if (!fs::is_directory(arguments.model_path)) {
     throw Error(ErrorCode::kInvalidModel, "--model_path: " + arguments.model_path.string() + " is not a directory",
                 "give the directory that holds config.json and the safetensors files");
   }
+}
+
+void CheckSavePath(const JobArguments& arguments) {
   if (arguments.save_path.empty()) return;
   if (IsInside(arguments.save_path, arguments.model_path) || IsInside(arguments.model_path, arguments.save_path)) {
     throw Error(ErrorCode::kSecurity,
@@ -102,7 +105,7 @@ void ChooseRecipe(Session& session) {
   if (!errors.empty()) throw Error(code, "the recipe cannot be used\n" + errors);
 }
 
-const FamilyEntry& ChooseEntry(const JobArguments& arguments, const Json& config) {
+const FamilyEntry& ChooseEntry(const ModelArguments& arguments, const Json& config) {
   if (!arguments.model_type.empty()) {
     bool known = false;
     const FamilyEntry& entry = FindFamily(arguments.model_type, &known);
@@ -119,6 +122,19 @@ const FamilyEntry& ChooseEntry(const JobArguments& arguments, const Json& config
     }
   }
   return FindFamily("default");
+}
+
+// The configuration and the family by name: what can be told before the weights are looked at.
+void OpenConfig(const ModelArguments& arguments, OpenedModel& model) {
+  model.config = ReadJson(arguments.model_path / "config.json");
+  model.entry = &ChooseEntry(arguments, model.config);
+}
+
+void OpenCheckpoint(const ModelArguments& arguments, OpenedModel& model) {
+  model.checkpoint = std::make_unique<Checkpoint>(arguments.model_path);
+  for (const std::string& warning : model.checkpoint->warnings()) LogWarning(warning);
+  model.family = MakeFamily(*model.entry, model.config, *model.checkpoint);
+  model.weights = MakeWeightSource(*model.checkpoint);
 }
 
 }  // namespace
@@ -141,25 +157,34 @@ uint64_t ParseMemory(const std::string& text) {
               "give a number with a unit: KiB, MiB, GiB or TiB");
 }
 
+OpenedModel OpenModel(const ModelArguments& arguments) {
+  CheckModelArguments(arguments);
+  SetComputeThreads(arguments.threads);
+  OpenedModel model;
+  OpenConfig(arguments, model);
+  OpenCheckpoint(arguments, model);
+  return model;
+}
+
 std::unique_ptr<Session> OpenSession(JobArguments arguments) {
   auto session = std::make_unique<Session>();
-  CheckLengths(arguments);
-  CheckDevice(arguments.device);
-  if (arguments.trust_remote_code != "True" && arguments.trust_remote_code != "False") {
-    throw Error(ErrorCode::kSchema, "--trust_remote_code: expected True or False, found '" + arguments.trust_remote_code + "'");
-  }
-  CheckPaths(arguments);
+  CheckLength("--save_path", arguments.save_path.string());
+  CheckLength("--config_path", arguments.config_path.string());
+  CheckModelArguments(arguments);
+  CheckSavePath(arguments);
   SetComputeThreads(arguments.threads);
   session->arguments = std::move(arguments);
-  session->config = ReadJson(session->arguments.model_path / "config.json");
-  session->entry = &ChooseEntry(session->arguments, session->config);
+  OpenConfig(session->arguments, *session);
   ChooseRecipe(*session);
-  session->checkpoint = std::make_unique<Checkpoint>(session->arguments.model_path);
-  for (const std::string& warning : session->checkpoint->warnings()) LogWarning(warning);
-  session->family = MakeFamily(*session->entry, session->config, *session->checkpoint);
-  session->weights = MakeWeightSource(*session->checkpoint);
+  OpenCheckpoint(session->arguments, *session);
   PlanOptions options;
   options.compat.december_2025 = session->arguments.december_2025;
+  for (const std::string& mend : session->arguments.mends) {
+    if (mend != "awq-gqa") {
+      throw Error(ErrorCode::kSchema, "--mend: there is no mend called '" + mend + "'", "the one there is: awq-gqa");
+    }
+    options.mends.awq_gqa = true;
+  }
   session->plan = MakePlan(session->recipe, *session->family, *session->checkpoint, session->arguments.model_path, options);
   return session;
 }

@@ -1,4 +1,5 @@
-// What every command that works on a model and a recipe opens first: paths checked, configuration read, headers validated.
+// What every command that works on a model opens first (and on a recipe): paths checked, configuration read, headers
+// validated.
 #pragma once
 
 #include <memory>
@@ -14,42 +15,57 @@
 
 namespace modelslim {
 
-// The arguments that `quant` and `plan` share.
-struct JobArguments {
+// The arguments that tell which model, and on what it is worked on.
+struct ModelArguments {
   std::string model_type;     // empty: the family by config.json
   fs::path model_path;
-  fs::path save_path;         // empty for plan
-  fs::path config_path;       // a recipe file; or
-  std::string quant_type;     // "w8a8": the best practice for it
-  std::vector<std::string> tags;
   std::string device = "cpu"; // accepted as the reference has it; everything runs on the CPU
   std::string trust_remote_code = "False";
   int threads = 0;            // 0: all
   std::string memory;         // "12GiB"; empty: 80 % of what there is
+};
+
+// The arguments that `quant` and `plan` share.
+struct JobArguments : ModelArguments {
+  fs::path save_path;         // empty for plan
+  fs::path config_path;       // a recipe file; or
+  std::string quant_type;     // "w8a8": the best practice for it
+  std::vector<std::string> tags;
   bool fresh = false;
   bool verify = true;
   bool december_2025 = false; // file forms of the December 2025 release
+  std::vector<std::string> mends;  // "awq-gqa"
   bool assume_yes = false;    // answers the question of the practice look-up
 };
 
-// A model and a recipe, opened and planned. Members are in the order in which they depend on one another.
-struct Session {
-  JobArguments arguments;
+// A model, opened. Members are in the order in which they depend on one another.
+struct OpenedModel {
   const FamilyEntry* entry = nullptr;
   Json config;
   std::unique_ptr<Checkpoint> checkpoint;
   std::unique_ptr<Family> family;
   std::unique_ptr<WeightSource> weights;
+};
+
+// A model and a recipe, opened and planned.
+struct Session : OpenedModel {
+  JobArguments arguments;
   std::string recipe_text;
   std::string recipe_name;
   Recipe recipe;
   RunPlan plan;
 };
 
+// Checks the arguments and opens the model; sets the number of compute threads. No weight is read.
+OpenedModel OpenModel(const ModelArguments& arguments);
+
 // Checks the arguments, chooses the recipe and makes the plan. Nothing is written and no weight is read.
 std::unique_ptr<Session> OpenSession(JobArguments arguments);
 
-// Reads and tokenizes the calibration set of the recipe. `hash` (if not null) gets a checksum of what came out.
+// Reads and tokenizes a calibration set, a name or a path, for the model at `model_path`.
+TokenBatch LoadDataset(const OpenedModel& model, const fs::path& model_path, const std::string& dataset);
+
+// The same for the calibration set of the recipe. `hash` (if not null) gets a checksum of what came out.
 TokenBatch LoadCalibration(const Session& session, std::string* hash);
 
 // "12GiB", "800 MiB", "2e10", plain bytes. Throws Error(kSchema) for anything else.

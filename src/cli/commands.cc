@@ -38,6 +38,9 @@ void AddJobOptions(CLI::App& command, JobArguments& job, bool saves) {
       ->capture_default_str();
   command.add_option("--threads", job.threads, "Compute threads; 0: all that are available")->check(CLI::NonNegativeNumber)->capture_default_str();
   command.add_option("--memory", job.memory, "Limit for the memory of the process, for example 12GiB; default: 80 % of what there is");
+  command.add_option("--mend", job.mends,
+                     "Depart from msModelSlim's numbers where they are wrong: awq-gqa (awq divides shared value heads by what it "
+                     "multiplies into o_proj)");
   command.add_flag("--format-2025-12", job.december_2025, "Write the file forms of the December 2025 release of msModelSlim");
   command.add_flag("--yes", job.assume_yes, "Answer yes where the look-up of a recipe would ask");
 }

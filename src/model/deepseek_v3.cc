@@ -6,6 +6,7 @@
 #include "model/columns.h"
 #include "model/deepseek.h"
 #include "model/eager_attention.h"
+#include "model/layout_builder.h"
 #include "model/mla_absorbed.h"
 #include "ops/embedding.h"
 

@@ -36,14 +36,21 @@ class DenseFamily : public DecoderFamily {
     Tensor middle;
     {
       const Tensor normed = block.norm("input_layernorm").Forward(hidden);
-      const SelfAttentionOptions options{Heads(), config_.rope, layout_.dtype, config_.qk_norm};
-      const Tensor attended = SelfAttention(options, block, context, normed.view());
+      const Tensor attended = Attention(block, context, normed.view());
       middle = AddResidual(hidden, attended.view());
     }
     const ConstView residual = std::as_const(middle).view();
     const Tensor normed = block.norm("post_attention_layernorm").Forward(residual);
-    const Tensor mlp = GatedMlp(block, "mlp", config_.act, normed.view(), context.groups, context.keep_packed);
+    const Tensor mlp = Mlp(block, context, normed.view());
     return AddResidual(residual, mlp.view());
+  }
+
+  std::vector<std::string> Parts(int block) const override { return Join(LayerName(block), {"self_attn", "mlp"}); }
+  Tensor ForwardPart(Block& block, const ForwardContext& context, std::string_view part,
+                     const ConstView& x) const override {
+    if (part == block.name() + ".self_attn") return Attention(block, context, x);
+    MODELSLIM_CHECK(part == block.name() + ".mlp");
+    return Mlp(block, context, x);
   }
 
   std::vector<Subgraph> Subgraphs(int block) const override {
@@ -81,6 +88,12 @@ class DenseFamily : public DecoderFamily {
 
  private:
   AttentionHeads Heads() const { return {sizes_.heads, sizes_.kv_heads, sizes_.head_dim}; }
+  Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x) const {
+    return SelfAttention({Heads(), config_.rope, layout_.dtype, config_.qk_norm}, block, context, x);
+  }
+  Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const {
+    return GatedMlp(block, "mlp", config_.act, x, context.groups, context.keep_packed);
+  }
   bool IsQwq() const { return adapter_ == "qwq"; }
 
   BlockInfo MakeBlockInfo(int64_t index) const {

@@ -48,6 +48,10 @@ Tensor Family::Logits(Block& rest, const ConstView& hidden) const {
   return ConvertTo(logits.view(), DType::kF32);
 }
 
+Tensor Family::ForwardPart(Block& block, const ForwardContext&, std::string_view part, const ConstView&) const {
+  throw Error(ErrorCode::kUnexpected, std::string(part) + " of " + block.name() + " cannot run by itself");
+}
+
 std::vector<Subgraph> Family::Subgraphs(int) const { return {}; }
 std::vector<KvSmoothUnit> Family::KvSmoothUnits(int) const { return {}; }
 std::optional<RotationPlan> Family::Rotations() const { return std::nullopt; }

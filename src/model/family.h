@@ -34,6 +34,13 @@ class Family {
   virtual int64_t HiddenWidth() const = 0;
   // Runs the block over a chunk. Thread rule: one forward at a time; it uses the compute pool itself.
   virtual Tensor Forward(Block& block, const ForwardContext& context, const ConstView& hidden) const = 0;
+  // Modules of the block that can run by themselves, by full name ("model.layers.3.self_attn"); Linears, which all can,
+  // are not listed.
+  virtual std::vector<std::string> Parts(int) const { return {}; }
+  // Runs one of them over a chunk: x is what Forward() hands to it, the result what it hands back. With a chunk's own
+  // context, the bits are those of Forward().
+  virtual Tensor ForwardPart(Block& block, const ForwardContext& context, std::string_view part,
+                             const ConstView& x) const;
   // Final norm and head on the last block's output (tests, perplexity): logits of the given rows, f32.
   virtual Tensor Logits(Block& rest, const ConstView& hidden) const;
 
@@ -42,8 +49,8 @@ class Family {
   virtual std::vector<KvSmoothUnit> KvSmoothUnits(int block) const;
   virtual std::optional<RotationPlan> Rotations() const;
   virtual std::vector<OnlineRotationUnit> OnlineRotations(int block) const;
-  // Attentions of the block that run in absorbed form when Block::fa_hook() is set, by name (FA3); empty: none can.
-  virtual std::vector<std::string> FaAttentions(int) const { return {}; }
+  // Attentions of the block that run in absorbed form when Block::fa_hook() is set (FA3); empty: none can.
+  virtual std::vector<FaAttention> FaAttentions(int) const { return {}; }
   virtual int64_t MultiplyAddsPerToken(int block) const;  // of the Linears that one token passes through
   virtual int64_t vocab_size() const = 0;
 

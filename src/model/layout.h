@@ -81,6 +81,12 @@ struct KvSmoothUnit {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
 };
 
+// An attention that FA3 can quantize: queries per head, keys and values as one head each.
+struct FaAttention {
+  std::string name;
+  int64_t heads = 0;
+};
+
 // Rotation maps of quarot for one model. Matrices are numbered in creation order; number 0 is the global one.
 struct RotationSpec {
   int64_t size = 0;

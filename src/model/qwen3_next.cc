@@ -75,9 +75,9 @@ class Qwen3NextFamily : public DecoderFamily {
     Tensor middle;
     {
       const Tensor normed = block.norm("input_layernorm").Forward(hidden);
-      const bool full = config_.full_attention[static_cast<size_t>(block.info().index)];
-      const Tensor mixed = full ? GatedAttention(block, context, normed.view())
-                                : GatedDeltaNet({config_.delta, sizes_.eps}, block, context, normed.view());
+      const Tensor mixed = IsFull(block.info().index)
+                               ? GatedAttention(block, context, normed.view())
+                               : GatedDeltaNet({config_.delta, sizes_.eps}, block, context, normed.view());
       middle = AddResidual(hidden, mixed.view());
     }
     const ConstView residual = std::as_const(middle).view();
@@ -88,8 +88,18 @@ class Qwen3NextFamily : public DecoderFamily {
     return AddResidual(residual, mlp.view());
   }
 
+  std::vector<std::string> Parts(int block) const override {
+    if (!IsFull(block)) return {};
+    return {LayerName(block) + ".self_attn"};
+  }
+  Tensor ForwardPart(Block& block, const ForwardContext& context, std::string_view part,
+                     const ConstView& x) const override {
+    MODELSLIM_CHECK(IsFull(block.info().index) && part == block.name() + ".self_attn");
+    return GatedAttention(block, context, x);
+  }
+
   std::vector<Subgraph> Subgraphs(int block) const override {
-    if (!config_.full_attention[static_cast<size_t>(block)]) return {};
+    if (!IsFull(block)) return {};
     const std::string layer = LayerName(block);
     return {{SubgraphType::kNormLinear, layer + ".input_layernorm",
              Join(layer + ".self_attn", {"k_proj", "q_proj", "v_proj"})}};
@@ -113,6 +123,8 @@ class Qwen3NextFamily : public DecoderFamily {
   NormKind NormKindOf(const ModuleInfo&) const override { return NormKind::kZeroCentred; }
 
  private:
+  bool IsFull(int block) const { return config_.full_attention[static_cast<size_t>(block)]; }
+
   BlockInfo MakeBlockInfo(int64_t index) const {
     BlockInfo info;
     info.name = LayerName(index);

@@ -50,6 +50,7 @@ struct RunPlan {
 
 struct PlanOptions {
   Compat compat;
+  ModelPlan::Mends mends;
 };
 
 // Throws Error when the recipe cannot be run on this model; warnings and remarks are in plan.model.notes.

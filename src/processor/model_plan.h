@@ -53,6 +53,11 @@ struct ModelPlan {
     std::vector<std::string> heads_layers, kronecker_layers;
   };
   std::optional<Quarot> quarot;
+  // Departures from the reference's numbers that the user asked for (--mend); set before any processor plans.
+  struct Mends {
+    bool awq_gqa = false;  // ov groups whose query heads share value heads: one scale per value head, divided out of v_proj
+  };
+  Mends mends;
   bool global_rotation = false;  // optional/quarot.safetensors
   bool unties_embeddings = false;
 

@@ -4,6 +4,8 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "processor/awq.h"
+#include "processor/fa3_quant.h"
 #include "processor/flex_smooth.h"
 #include "processor/float_sparse.h"
 #include "processor/group.h"
@@ -27,8 +29,10 @@ constexpr Entry kProcessors[] = {
     {"iter_smooth", [](const ProcessorConfig& config, const Family&) { return MakeIterSmooth(config); }},
     {"flex_smooth_quant", [](const ProcessorConfig& config, const Family&) { return MakeFlexSmooth(config); }},
     {"flex_awq_ssz", [](const ProcessorConfig& config, const Family&) { return MakeFlexAwqSsz(config); }},
+    {"awq", [](const ProcessorConfig& config, const Family&) { return MakeAwq(config); }},
     {"kv_smooth", [](const ProcessorConfig& config, const Family&) { return MakeKvSmooth(config); }},
     {"dynamic_cache", [](const ProcessorConfig& config, const Family&) { return MakeDynamicCache(config); }},
+    {"fa3_quant", [](const ProcessorConfig& config, const Family&) { return MakeFa3Quant(config); }},
     {"quarot", [](const ProcessorConfig& config, const Family&) { return MakeQuarot(config); }},
     {"float_sparse", [](const ProcessorConfig& config, const Family&) { return MakeFloatSparse(config); }},
     {"group", [](const ProcessorConfig& config, const Family& family) { return MakeGroup(config, family); }},
