@@ -1,0 +1,84 @@
+#include "runner/journal.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace modelslim {
+namespace {
+
+class JournalTest : public testing::Test {
+ protected:
+  JournalTest() {
+    std::string name = (fs::temp_directory_path() / "modelslim-journal-XXXXXX").string();
+    directory_ = mkdtemp(name.data());
+    path_ = directory_ / "journal.jsonl";
+  }
+  ~JournalTest() override { fs::remove_all(directory_); }
+
+  void WriteTwoUnits() {
+    Journal journal(path_, "run", false);
+    journal.Append({0, {{"a", "11"}}, SavedHidden{"hidden-1", "BF16", "22"}, "[]"});
+    journal.Append({1, {{"b", "33"}}, std::nullopt, ""});
+  }
+
+  fs::path directory_, path_;
+};
+
+TEST_F(JournalTest, GivesBackWhatWasFinished) {
+  WriteTwoUnits();
+  const Journal journal(path_, "run", false);
+  ASSERT_EQ(journal.finished().size(), 2u);
+  EXPECT_EQ(journal.finished()[0].hashes.at("a"), "11");
+  EXPECT_EQ(journal.finished()[0].hidden->file, "hidden-1");
+  EXPECT_EQ(journal.finished()[0].facts, "[]");
+  EXPECT_FALSE(journal.finished()[1].hidden.has_value());
+}
+
+TEST_F(JournalTest, AnotherRunStartsOver) {
+  WriteTwoUnits();
+  {
+    const Journal journal(path_, "other", false);
+    EXPECT_TRUE(journal.finished().empty());
+    EXPECT_TRUE(journal.replaced_other());
+  }
+  EXPECT_TRUE(Journal(path_, "run", false).finished().empty());
+}
+
+TEST_F(JournalTest, FreshForgets) {
+  WriteTwoUnits();
+  EXPECT_TRUE(Journal(path_, "run", true).finished().empty());
+}
+
+// Cut anywhere, the journal holds the units whose lines are whole, and can be continued.
+TEST_F(JournalTest, SurvivesEveryTruncation) {
+  WriteTwoUnits();
+  const std::string whole = ReadTextFile(path_);
+  size_t lines_end[3], found = 0;
+  for (size_t i = 0; i < whole.size(); ++i) {
+    if (whole[i] == '\n') lines_end[found++] = i + 1;
+  }
+  for (size_t length = 0; length <= whole.size(); ++length) {
+    WriteFileAtomically(path_, whole.substr(0, length));
+    const size_t expected = length >= lines_end[2] ? 2 : length >= lines_end[1] ? 1 : 0;
+    {
+      Journal journal(path_, "run", false);
+      EXPECT_EQ(journal.finished().size(), expected) << length;
+      journal.Append({7, {}, std::nullopt, ""});
+    }
+    const Journal again(path_, "run", false);
+    ASSERT_EQ(again.finished().size(), expected + 1) << length;
+    EXPECT_EQ(again.finished().back().unit, 7);
+  }
+}
+
+TEST_F(JournalTest, GarbageInTheMiddleEndsIt) {
+  WriteTwoUnits();
+  std::string text = ReadTextFile(path_);
+  text.replace(text.find("\"unit\":1"), 8, "\"unit\"::");
+  WriteFileAtomically(path_, text);
+  EXPECT_EQ(Journal(path_, "run", false).finished().size(), 1u);
+}
+
+}  // namespace
+}  // namespace modelslim
