@@ -81,6 +81,7 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
   plan.family = &family;
   plan.checkpoint = &checkpoint;
   plan.compat = options.compat;
+  plan.model.december_2025 = options.compat.december_2025;
   plan.model.mends = options.mends;
   plan.processors = MakeProcessors(spec.process, family);
   plan.unloaded = CheckAgainstCheckpoint(family.layout(), checkpoint);

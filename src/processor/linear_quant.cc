@@ -59,7 +59,8 @@ class LinearQuant : public Processor {
     }
   }
 
-  void Preprocess(Block& block, RunState&) override {
+  void Preprocess(Block& block, RunState& state) override {
+    spec_.weight.december_2025 = state.plan.december_2025;
     for (LinearModule* module : block.linears()) {
       // A layer that an earlier entry took is no plain Linear any more: the first entry wins.
       if (module->forward() == nullptr && select_.Selects(module->name())) StartCalibration(*module, spec_);

@@ -44,6 +44,7 @@ struct ModelPlan {
   std::map<std::string, std::vector<ExtraTensor>, std::less<>> extras;     // after the tensors of this module (or attention)
   std::map<std::string, DType, std::less<>> float_dtypes;                  // float parameters that change their dtype
   std::vector<PlanNote> notes;
+  bool december_2025 = false;     // numbers and files of the December 2025 release where they differ; set before planning
   bool kv_c8 = false;
   bool f32_activations = false;  // a step makes later forwards compute in f32 whatever the model's type
   bool static_fa = false;

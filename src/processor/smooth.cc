@@ -50,7 +50,7 @@ class SmoothProcessor : public Processor {
     for (const Subgraph& group : groups_) {
       if (group.type == SubgraphType::kNormLinear) {
         NormModule& norm = *block.FindNorm(group.source);
-        norm.Replace(options_.always_norm_bias || !options_.symmetric || norm.bias() != nullptr);
+        norm.Replace(AddsNormBias(state.plan) || norm.bias() != nullptr);
       }
       LinearModule& observed = *block.FindLinear(group.targets.front());
       if (observers_.try_emplace(observed.name()).second) observed.observers().push_back(&observers_.at(observed.name()));
@@ -77,6 +77,10 @@ class SmoothProcessor : public Processor {
     return SelectSubgraphs(family, block, options_.types, selects_);
   }
 
+  bool AddsNormBias(const ModelPlan& plan) const {
+    return options_.always_norm_bias || !options_.symmetric || plan.december_2025;
+  }
+
   void PlanGroup(const BlockInfo& block, const Subgraph& group, ModelPlan& plan) const {
     if (group.type != SubgraphType::kNormLinear) return;
     plan.f32_activations = true;
@@ -86,7 +90,7 @@ class SmoothProcessor : public Processor {
     }
     MODELSLIM_CHECK(norm != nullptr);
     const bool has_bias = norm->params.size() > 1;
-    if (!has_bias && (options_.always_norm_bias || !options_.symmetric)) plan.norm_biases[group.source] = DType::kF32;
+    if (!has_bias && AddsNormBias(plan)) plan.norm_biases[group.source] = DType::kF32;
     if (options_.symmetric) return;
     for (const std::string& target : group.targets) plan.linear(target).gains_bias = true;
   }
