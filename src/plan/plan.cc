@@ -85,6 +85,9 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
   plan.model.mends = options.mends;
   plan.processors = MakeProcessors(spec.process, family);
   plan.unloaded = CheckAgainstCheckpoint(family.layout(), checkpoint);
+  if (spec.runner == RunnerKind::kDpLayerWise) {
+    plan.model.Warn(recipe.file, "runner dp_layer_wise: this version works in one process, layer by layer; the result is the same");
+  }
   StartDecisions(family, plan.model);
   for (const auto& processor : plan.processors) {
     processor->Plan(family, plan.model);
