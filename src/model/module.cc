@@ -30,8 +30,6 @@ Parameter& LinearModule::MakeBias(DType dtype) {
   return *bias_;
 }
 
-DType ProductDType(DType x, DType weight) { return x == DType::kBF16 && weight == DType::kBF16 ? DType::kBF16 : DType::kF32; }
-
 Tensor LinearModule::FloatForward(const ConstView& x, bool keep_packed) {
   Tensor y(Promote(x.dtype, weight_.dtype()), {x.rows(), info_->out_features()});
   FloatForwardInto(x, keep_packed, y.view());

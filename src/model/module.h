@@ -85,7 +85,8 @@ class LinearModule {
   std::unique_ptr<LinearForward>& forward() { return forward_; }
   std::unique_ptr<ModuleResult>& result() { return result_; }
 
-  // y = x W^T + b in float: bf16 inputs with f32 accumulation when x and the weight are bf16, else f32; the result is of type
+  // y = x W^T + b in float: bf16 inputs with f32 accumulation when x and the weight are bf16, else f32 (mixed
+  // products are promoted, as in the reference: a bf16 model whose norms a smoothing step replaced runs in f32); the result is of type
   // Promote(x, weight). `keep_packed` keeps the prepared weight for the next chunk.
   Tensor FloatForward(const ConstView& x, bool keep_packed = true);
   // The same with another weight of the same shape (a fake-quantized one), which the caller has prepared.
@@ -108,10 +109,6 @@ class LinearModule {
   uint64_t packed_version_ = 0;
   DType packed_for_ = DType::kF32;
 };
-
-// The type in which the product of x with a weight is computed: bf16 when both are bf16, else f32 (mixed products are promoted,
-// as in the reference; a bf16 model whose norms a smoothing step replaced therefore runs in f32).
-DType ProductDType(DType x, DType weight);
 
 class NormModule {
  public:

@@ -52,14 +52,6 @@ bool IsStatic(const LinearQuantSpec& spec) {
          (spec.activation.scope == ActivationScope::kPerTensor || spec.activation.scope == ActivationScope::kPdMix);
 }
 
-// The product with a prepared weight that was stored as `stored`: inputs are rounded to the type the product takes.
-Tensor Multiply(LinearModule& module, const ConstView& x, const PackedWeight& packed, DType stored, DType out) {
-  const DType product = ProductDType(x.dtype, stored);
-  if (product == x.dtype || product == DType::kF32) return module.FloatForward(x, packed, out);
-  const Tensor rounded = ConvertTo(x, product);
-  return module.FloatForward(rounded.view(), packed, out);
-}
-
 class CalibratingForward : public LinearForward {
  public:
   CalibratingForward(LinearModule& module, LinearQuantSpec spec) : spec_(std::move(spec)) {
@@ -81,11 +73,10 @@ class CalibratingForward : public LinearForward {
       used_float_type_ = x.dtype;
     }
     if (!packed_) {
-      const DType stored = module.weight().dtype();
-      const Tensor fake = Dequantize(*codes_, stored);
-      packed_.emplace(fake.view(), ProductDType(x.dtype, stored));
+      const Tensor fake = Dequantize(*codes_, module.weight().dtype());
+      packed_.emplace(fake.view(), x.dtype);
     }
-    return Multiply(module, x, *packed_, module.weight().dtype(), x.dtype);
+    return module.FloatForward(x, *packed_, x.dtype);
   }
 
   const LinearQuantSpec& spec() const { return spec_; }
@@ -142,11 +133,10 @@ class DeployedForward : public LinearForward {
 
   Tensor Apply(LinearModule& module, const ConstView& x) override {
     if (!packed_) {
-      const DType stored = module.weight().dtype();
-      const Tensor values = Dequantize(QuantizedResult(module)->Weight(module), stored);
-      packed_.emplace(values.view(), ProductDType(x.dtype, stored));
+      const Tensor values = Dequantize(QuantizedResult(module)->Weight(module), module.weight().dtype());
+      packed_.emplace(values.view(), x.dtype);
     }
-    return Multiply(module, x, *packed_, module.weight().dtype(), keeps_dtype_ ? x.dtype : DType::kF32);
+    return module.FloatForward(x, *packed_, keeps_dtype_ ? x.dtype : DType::kF32);
   }
 
  private:
