@@ -81,7 +81,9 @@ TEST_F(WriterTest, GoesOnAfterACut) {
 TEST_F(WriterTest, AFullDiskIsTheCallersError) {
   Journal journal(directory_ / "journal", "run", false);
   OutputWriter writer(layout_, directory_, journal, false);
-  SetWriteFaultsForTesting({.bytes_until_full = 10});
+  WriteFaults faults;
+  faults.bytes_until_full = 10;
+  SetWriteFaultsForTesting(faults);
   writer.Put("b", Filled(DType::kI8, {100000}, 2));
   EXPECT_THROW(writer.Drain(), Error);
   EXPECT_THROW(writer.Put("a", Filled(DType::kF32, {3}, 1)), Error);
