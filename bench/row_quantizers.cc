@@ -1,10 +1,11 @@
 // Row quantizers against the memory: bytes read and written per second by one thread, and the ratio to a plain copy of
 // as many bytes. Weights are larger than the caches.
 #include <algorithm>
-#include <ctime>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <string>
 #include <vector>
@@ -15,7 +16,7 @@
 namespace modelslim {
 namespace {
 
-constexpr int64_t kCols = 4096, kBatch = 64;  // rows per call
+constexpr int64_t kBatch = 64;  // rows per call
 constexpr int kRepeats = 7;
 
 double Seconds(const std::function<void()>& work) {
@@ -38,8 +39,8 @@ Spread Rate(double bytes, const std::function<void()>& work) {
   return {rates.back(), rates[rates.size() / 2]};
 }
 
-Tensor Weights(DType dtype, int64_t rows) {
-  Tensor w(dtype, {rows, kCols});
+Tensor Weights(DType dtype, int64_t rows, int64_t cols) {
+  Tensor w(dtype, {rows, cols});
   uint64_t state = 88172645463325252u;
   for (int64_t i = 0; i < w.size(); ++i) {
     float sum = 0.0f;  // nearly normal
@@ -62,12 +63,12 @@ struct Kernel {
   std::function<void(const ConstView&, uint8_t*, std::byte*)> run;  // rows, codes, scales
 };
 
-void Measure(DType dtype) {
+void Measure(DType dtype, int64_t cols) {
   const int64_t size = static_cast<int64_t>(DTypeSize(dtype)),
-                rows = (int64_t{256} << 20) / (kCols * size) / kBatch * kBatch;
-  const Tensor w = Weights(dtype, rows);
-  Tensor codes(DType::kU8, {rows, kCols}), copy(dtype, w.shape());
-  std::vector<float> scales(rows * (kCols / kMxBlock));
+                rows = (int64_t{256} << 20) / (cols * size) / kBatch * kBatch;
+  const Tensor w = Weights(dtype, rows, cols);
+  Tensor codes(DType::kU8, {rows, cols}), copy(dtype, w.shape());
+  std::vector<float> scales(rows * (cols / kMxBlock));
   const double read = static_cast<double>(w.bytes());
   const Spread plain = Rate(2.0 * read, [&] { std::memcpy(copy.view().data, w.view().data, w.bytes()); });
   std::printf("%-6s %-8s %7.2f GB/s (median %.2f)\n", std::string(DTypeName(dtype)).c_str(), "copy", plain.best,
@@ -90,7 +91,7 @@ void Measure(DType dtype) {
     const double bytes = read + kernel.written_per_element * static_cast<double>(w.size());
     const Spread rate = Rate(bytes, [&] {
       for (int64_t row = 0; row < rows; row += kBatch) {
-        kernel.run(w.view().Rows(row, row + kBatch), codes.as<uint8_t>() + row * kCols,
+        kernel.run(w.view().Rows(row, row + kBatch), codes.as<uint8_t>() + row * cols,
                    reinterpret_cast<std::byte*>(scales.data()));
       }
     });
@@ -103,7 +104,9 @@ void Measure(DType dtype) {
 }  // namespace
 }  // namespace modelslim
 
-int main() {
-  modelslim::Measure(modelslim::DType::kBF16);
-  modelslim::Measure(modelslim::DType::kF32);
+// bench_row_quantizers [COLUMNS]
+int main(int argc, char** argv) {
+  const int64_t cols = argc > 1 ? std::max<int64_t>(32, std::atoll(argv[1]) / 32 * 32) : 4096;
+  modelslim::Measure(modelslim::DType::kBF16, cols);
+  modelslim::Measure(modelslim::DType::kF32, cols);
 }

@@ -78,6 +78,24 @@ MODELSLIM_MULTIVERSION void BackF32(const float* v, int64_t n, float s, float* x
 MODELSLIM_MULTIVERSION void BackBF16(const float* v, int64_t n, float s, float* x) { BackLoop<BF16>(v, n, s, x); }
 MODELSLIM_MULTIVERSION void BackF16(const float* v, int64_t n, float s, float* x) { BackLoop<F16>(v, n, s, x); }
 
+// n <= kAffineRun elements from element `at` on.
+void EncodeRun(const ConstView& rows, int64_t at, int64_t n, float scale, uint8_t* codes) {
+  const WideRowKernels* wide = Wide();
+  if (rows.dtype == DType::kF32 && std::isfinite(scale)) {
+    return (wide != nullptr ? wide->fp8_f32 : EncodeF32)(static_cast<const float*>(rows.data) + at, n, scale, codes);
+  }
+  if (rows.dtype == DType::kBF16 && scale < 0x1p-7f) {
+    // Below 2^-7 no quotient of bf16 numbers is subnormal, so the product with the reciprocal rounds like the division.
+    return (wide != nullptr ? wide->fp8_bf16 : EncodeBF16)(static_cast<const uint16_t*>(rows.data) + at, n,
+                                                           1.0f / scale, codes);
+  }
+  float values[kAffineRun];
+  LoadRun(static_cast<const std::byte*>(rows.data) + at * static_cast<int64_t>(DTypeSize(rows.dtype)), rows.dtype, n,
+          values);
+  Fp8ValuesRun(values, n, scale, rows.dtype, rows.dtype, values);
+  for (int64_t i = 0; i < n; ++i) codes[i] = F32ToE4M3(values[i]);
+}
+
 }  // namespace
 
 float Fp8Scale(float largest, DType dtype) {
@@ -126,29 +144,13 @@ void FakeQuantizeFp8(const ConstView& x, const AffineTable& params, const View& 
 void QuantizeRowsFp8(const ConstView& rows, uint8_t* codes, float* scale) {
   MODELSLIM_CHECK(IsModelDType(rows.dtype));
   const int64_t n = rows.rows(), cols = rows.cols();
-  const WideRowKernels* wide = Wide();
   for (int64_t row = 0; row < n; ++row) {
     const float largest = LargestMagnitude(rows, row), s = Fp8Scale(largest, rows.dtype);
     scale[row] = s;
-    uint8_t* out = codes + row * cols;
-    const int64_t at = row * cols;
-    if (rows.dtype == DType::kF32 && std::isfinite(s)) {
-      (wide != nullptr ? wide->fp8_f32 : EncodeF32)(static_cast<const float*>(rows.data) + at, cols, s, out);
-    } else if (rows.dtype == DType::kBF16 && s < 0x1p-7f) {
-      // Below 2^-7 no quotient of bf16 numbers is subnormal, so the product with the reciprocal rounds like the
-      // division.
-      (wide != nullptr ? wide->fp8_bf16 : EncodeBF16)(static_cast<const uint16_t*>(rows.data) + at, cols, 1.0f / s,
-                                                      out);
-    } else {
-      float values[kAffineRun];
-      const std::byte* data = static_cast<const std::byte*>(rows.data);
-      const int64_t size = static_cast<int64_t>(DTypeSize(rows.dtype));
-      for (int64_t i = 0; i < cols; i += kAffineRun) {
-        const int64_t run = std::min(kAffineRun, cols - i);
-        LoadRun(data + (at + i) * size, rows.dtype, run, values);
-        Fp8ValuesRun(values, run, s, rows.dtype, rows.dtype, values);
-        for (int64_t k = 0; k < run; ++k) out[i + k] = F32ToE4M3(values[k]);
-      }
+    for (int64_t begin = 0; begin < cols; begin += kAffineRun) {
+      const int64_t run = std::min(kAffineRun, cols - begin);
+      PrefetchRow(rows, row + 1, begin, run);
+      EncodeRun(rows, row * cols + begin, run, s, codes + row * cols + begin);
     }
   }
 }

@@ -39,6 +39,8 @@ class MxExponentTable {
     const uint32_t binade = magnitude >> 23;
     return first_[binade] + (magnitude >= step_[binade] ? jump_[binade] : 0);
   }
+  // The exponents of all 2^15 magnitudes of a 16-bit dtype; null for f32.
+  const int16_t* by_value() const { return small_ ? by_value_.data() : nullptr; }
 
  private:
   bool small_;

@@ -151,7 +151,11 @@ void QuantizeRowsMinMax(const ConstView& rows, int bits, int8_t* q, float* scale
   const int64_t n = rows.rows(), cols = rows.cols();
   for (int64_t row = 0; row < n; ++row) {
     scale[row] = SymmetricScale(rows, row, bits);
-    QuantizeSpan(rows, row, 0, cols, bits, scale[row], q + row * cols);
+    for (int64_t begin = 0; begin < cols; begin += kAffineRun) {
+      const int64_t run = std::min(kAffineRun, cols - begin);
+      PrefetchRow(rows, row + 1, begin, run);
+      QuantizeSpan(rows, row, begin, run, bits, scale[row], q + row * cols + begin);
+    }
   }
 }
 
@@ -159,19 +163,28 @@ void QuantizeRowsInt4Packed(const ConstView& rows, uint8_t* packed, float* scale
                             int32_t* chunk_sums) {
   const int64_t n = rows.rows(), cols = rows.cols();
   MODELSLIM_CHECK(IsModelDType(rows.dtype) && n % 2 == 0 && (chunk_sums == nullptr || cols % 16 == 0));
-  const int64_t chunks = chunk_sums == nullptr ? 1 : 16, width = cols / chunks;
+  // Four rows of f32 may not fit into the first-level cache, and then the next two would drive out these.
+  const bool ahead = rows.dtype != DType::kF32 || cols <= 3072;
+  const int64_t width = chunk_sums == nullptr ? std::max<int64_t>(1, cols) : cols / 16;
+  if (chunk_sums != nullptr) std::fill(chunk_sums, chunk_sums + 16 * n, 0);
   for (int64_t row = 0; row < n; row += 2) {
     scale[row] = SymmetricScale(rows, row, 4);
     scale[row + 1] = SymmetricScale(rows, row + 1, 4);
     PairSums total{0, 0};
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-      const PairSums sums =
-          PackSpan(rows, row, chunk * width, width, scale + row, packed + row / 2 * cols + chunk * width);
+    for (int64_t begin = 0; begin < cols;) {
+      const int64_t chunk = begin / width, run = std::min({kAffineRun, (chunk + 1) * width - begin, cols - begin});
+      if (ahead) {
+        PrefetchRow(rows, row + 2, begin, run);
+        PrefetchRow(rows, row + 3, begin, run);
+      }
+      const PairSums sums = PackSpan(rows, row, begin, run, scale + row, packed + row / 2 * cols + begin);
       total.low += sums.low;
       total.high += sums.high;
-      if (chunk_sums == nullptr) continue;
-      chunk_sums[row * 16 + chunk] = sums.low;
-      chunk_sums[row * 16 + 16 + chunk] = sums.high;
+      if (chunk_sums != nullptr) {
+        chunk_sums[row * 16 + chunk] += sums.low;
+        chunk_sums[row * 16 + 16 + chunk] += sums.high;
+      }
+      begin += run;
     }
     if (row_sums == nullptr) continue;
     row_sums[row] = total.low;

@@ -210,26 +210,34 @@ MODELSLIM_WIDE uint32_t LargestOf32(const uint32_t* x, int64_t n) {
       _mm512_max_epu32(_mm512_max_epu32(largest[0], largest[1]), _mm512_max_epu32(largest[2], largest[3])));
 }
 
+// Magnitudes of a block divided by 2^exponent, as bf16 bits, plus `bias`: scaling moves the exponent field, and what
+// the caller wants to add for rounding joins the same subtraction.
+MODELSLIM_WIDE_INLINE __m512i Scaled(__m512i magnitude, int exponent, int bias) {
+  return _mm512_sub_epi16(magnitude, _mm512_set1_epi16(static_cast<short>(exponent * 128 - bias)));
+}
+
 MODELSLIM_WIDE uint64_t MxFp4BF16(const uint16_t* x, int64_t blocks, const MxExponentTable& table, uint8_t* packed,
                                   uint8_t* stored) {
+  // Half a step for rounding to one fraction bit, and 252 codes that lie below 2^-1.
+  constexpr int kBias = 0x20 - 252 * 64;
   const __m512i no_sign = _mm512_set1_epi16(0x7fff), sign = _mm512_set1_epi16(static_cast<short>(0x8000));
-  const __m512i quarter = _mm512_set1_epi16(0x3e80), three_quarters = _mm512_set1_epi16(0x3f40);
-  const __m512i one = _mm512_set1_epi16(1), seven = _mm512_set1_epi16(7), eight = _mm512_set1_epi16(8);
-  const __m512i half_step = _mm512_set1_epi16(0x20), zero_code = _mm512_set1_epi16(252);
-  const __m512i weights = _mm512_set1_epi32(0x00100001);  // even + 16 * odd
+  const __m512i quarter = _mm512_set1_epi16(0x3e80 + kBias), three_quarters = _mm512_set1_epi16(0x3f40 + kBias);
+  const __m512i one = _mm512_set1_epi16(1), two = _mm512_set1_epi16(2), seven = _mm512_set1_epi16(7);
+  const __m512i eight = _mm512_set1_epi16(8), weights = _mm512_set1_epi32(0x00100001);  // even + 16 * odd
+  const int16_t* exponents = table.by_value();
   uint64_t undone = 0;
   for (int64_t block = 0; block < blocks; ++block) {
     const __m512i bits = _mm512_loadu_si512(x + block * kBlock), magnitude = _mm512_and_si512(bits, no_sign);
-    const int exponent = table(Largest(magnitude));
-    if (exponent < kLowestShort || exponent > kHighestShort) {
+    const int exponent = exponents[Largest(magnitude)];
+    if (static_cast<unsigned>(exponent - kLowestShort) > static_cast<unsigned>(kHighestShort - kLowestShort)) {
       undone |= uint64_t{1} << block;
       continue;
     }
-    const __m512i y = _mm512_sub_epi16(magnitude, _mm512_set1_epi16(static_cast<short>(exponent * 128)));
-    __m512i small = _mm512_maskz_mov_epi16(_mm512_cmpge_epi16_mask(y, quarter), one);
-    small = _mm512_mask_add_epi16(small, _mm512_cmpge_epi16_mask(y, three_quarters), one, one);
-    __m512i code = _mm512_sub_epi16(_mm512_srai_epi16(_mm512_add_epi16(y, half_step), 6), zero_code);
-    code = _mm512_min_epi16(_mm512_max_epi16(code, small), seven);
+    const __m512i y = Scaled(magnitude, exponent, kBias);
+    __m512i code = _mm512_srai_epi16(y, 6);
+    code = _mm512_maskz_max_epi16(_mm512_cmpge_epi16_mask(y, quarter), code, one);
+    code = _mm512_mask_max_epi16(code, _mm512_cmpge_epi16_mask(y, three_quarters), code, two);
+    code = _mm512_min_epi16(code, seven);
     code = _mm512_mask_add_epi16(code, _mm512_cmpgt_epu16_mask(bits, sign), code, eight);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(packed + block * (kBlock / 2)),
                      _mm512_cvtepi32_epi8(_mm512_madd_epi16(code, weights)));
@@ -240,21 +248,23 @@ MODELSLIM_WIDE uint64_t MxFp4BF16(const uint16_t* x, int64_t blocks, const MxExp
 
 MODELSLIM_WIDE uint64_t MxFp8BF16(const uint16_t* x, int64_t blocks, const MxExponentTable& table, uint8_t* codes,
                                   uint8_t* stored) {
+  constexpr int kBias = 8 - 960 * 16;  // half a step, and the codes below 2^-6
   const __m512i no_sign = _mm512_set1_epi16(0x7fff), sign = _mm512_set1_epi16(static_cast<short>(0x8000));
-  const __m512i normal = _mm512_set1_epi16(0x3c80), top = _mm512_set1_epi16(0x7e), code_sign = _mm512_set1_epi16(0x80);
-  const __m512i half_step = _mm512_set1_epi16(8), bias = _mm512_set1_epi16(960);
+  const __m512i normal = _mm512_set1_epi16(0x3c80 + kBias), top = _mm512_set1_epi16(0x7e);
+  const __m512i code_sign = _mm512_set1_epi16(0x80);
+  const int16_t* exponents = table.by_value();
   uint64_t undone = 0;
   for (int64_t block = 0; block < blocks; ++block) {
     const __m512i bits = _mm512_loadu_si512(x + block * kBlock), magnitude = _mm512_and_si512(bits, no_sign);
-    const int exponent = table(Largest(magnitude));
-    const __m512i y = _mm512_sub_epi16(magnitude, _mm512_set1_epi16(static_cast<short>(exponent * 128)));
+    const int exponent = exponents[Largest(magnitude)];
+    const __m512i y = Scaled(magnitude, exponent, kBias);
     const __mmask32 whole = _mm512_cmpge_epi16_mask(y, normal), present = _mm512_test_epi16_mask(magnitude, magnitude);
-    if (exponent < kLowestShort || exponent > kHighestShort || (present & ~whole) != 0) {
+    if (static_cast<unsigned>(exponent - kLowestShort) > static_cast<unsigned>(kHighestShort - kLowestShort) ||
+        (present & ~whole) != 0) {
       undone |= uint64_t{1} << block;
       continue;
     }
-    __m512i code = _mm512_sub_epi16(_mm512_srai_epi16(_mm512_add_epi16(y, half_step), 4), bias);
-    code = _mm512_maskz_min_epi16(whole, code, top);
+    __m512i code = _mm512_maskz_min_epi16(whole, _mm512_srai_epi16(y, 4), top);
     code = _mm512_mask_add_epi16(code, _mm512_cmpgt_epu16_mask(bits, sign), code, code_sign);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes + block * kBlock), _mm512_cvtepi16_epi8(code));
     stored[block] = static_cast<uint8_t>(exponent + 127);
@@ -282,13 +292,14 @@ MODELSLIM_WIDE_INLINE Block LoadBlock(const float* x, const MxExponentTable& tab
 
 MODELSLIM_WIDE_INLINE __m512i Fp4OfF32(__m512 scaled) {
   const __m512i bits = _mm512_and_si512(_mm512_castps_si512(scaled), _mm512_set1_epi32(0x7fffffff));
-  const __m512 y = _mm512_castsi512_ps(bits);
-  const __m512i one = _mm512_set1_epi32(1);
-  // The sum y / 0.5 + 0.5 is rounded to f32: already the float below 0.25 reaches 1.
-  __m512i small = _mm512_maskz_mov_epi32(_mm512_cmp_ps_mask(y, _mm512_set1_ps(0x1.fffffep-3f), _CMP_GE_OQ), one);
-  small = _mm512_mask_add_epi32(small, _mm512_cmp_ps_mask(y, _mm512_set1_ps(0.75f), _CMP_GE_OQ), one, one);
-  __m512i code = _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x200000)), 22);
-  code = _mm512_max_epi32(_mm512_sub_epi32(code, _mm512_set1_epi32(252)), small);
+  // Half a step for rounding to one fraction bit, and 252 codes that lie below 2^-1.
+  constexpr int kBias = 0x200000 - (252 << 22);
+  __m512i code = _mm512_srai_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(kBias)), 22);
+  // Below 1 by comparison. The sum y / 0.5 + 0.5 is rounded to f32: already the float below 0.25 reaches 1.
+  const __mmask16 one = _mm512_cmpge_epi32_mask(bits, _mm512_set1_epi32(0x3e7fffff));
+  const __mmask16 two = _mm512_cmpge_epi32_mask(bits, _mm512_set1_epi32(0x3f400000));
+  code = _mm512_maskz_max_epi32(one, code, _mm512_set1_epi32(1));
+  code = _mm512_mask_max_epi32(code, two, code, _mm512_set1_epi32(2));
   code = _mm512_min_epi32(code, _mm512_set1_epi32(7));
   const __mmask16 negative = _mm512_cmp_ps_mask(scaled, _mm512_setzero_ps(), _CMP_LT_OQ);
   return _mm512_mask_add_epi32(code, negative, code, _mm512_set1_epi32(8));

@@ -41,6 +41,13 @@ uint32_t LargestBits32(const uint32_t* values, int64_t n) {
   return wide != nullptr ? wide->largest_32(values, n) : PortableLargest32(values, n);
 }
 
+void PrefetchRow(const ConstView& x, int64_t row, int64_t begin, int64_t n) {
+  if (row >= x.rows()) return;
+  const int64_t size = static_cast<int64_t>(DTypeSize(x.dtype));
+  const char* data = static_cast<const char*>(x.data) + (row * x.cols() + begin) * size;
+  for (int64_t i = 0; i < n * size; i += 64) __builtin_prefetch(data + i, 0, 3);
+}
+
 float LargestMagnitude(const ConstView& x, int64_t row) {
   const int64_t cols = x.cols();
   if (x.dtype == DType::kF32) {
