@@ -60,7 +60,7 @@ inline P Rounded(float value) {
     }                                                                                                           \
     return lanes[0];                                                                                            \
   }
-MODELSLIM_DEFINE_EXP_ROW(float, float, VectorExpOfNegative)
+MODELSLIM_DEFINE_EXP_ROW(float, float, QuinticExpOfNegative)
 MODELSLIM_DEFINE_EXP_ROW(BF16, float, FastExpOfNegative)
 MODELSLIM_DEFINE_EXP_ROW(F16, float, FastExpOfNegative)
 MODELSLIM_DEFINE_EXP_ROW(BF16, BF16, FastExpOfNegative)

@@ -13,7 +13,7 @@ struct RowState {
   float sum;
 };
 
-// The exponential is accurate for f32 and the reference's fast one for 16-bit values (see vector_math.h).
+// The exponentials are those of the reference, one for f32 and a faster one for 16-bit values (see vector_math.h).
 // Takes `valid` >= 1 more raw scores of a row: p[j] = e^(scores[j] * scale - new max), rounded to v_dtype and stored as
 // p_dtype (the same type, or f32), zero from valid to padded. Returns the factor by which what came before must be
 // multiplied. The sum takes the unrounded values, over sixteen interleaved partial sums.

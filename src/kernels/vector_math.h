@@ -47,6 +47,21 @@ inline float VectorExpOfNegative(float x) {
   return x < -86.0f ? 0.0f : value;
 }
 
+// e^x for x <= 0 within about 2^-20: a quintic of minimax coefficients, as the reference's attention in f32 computes it.
+inline float QuinticExpOfNegative(float x) {
+  constexpr float kLowest = -87.3365479f;
+  const float clamped = x < kLowest ? kLowest : x;
+  const float n = __builtin_floorf(__builtin_fmaf(clamped, 1.44269502f, 0.5f));
+  const float r = __builtin_fmaf(n, -0.693147182f, clamped);
+  float p = __builtin_fmaf(r, 0.00828929059f, 0.0418978221f);
+  p = __builtin_fmaf(r, p, 0.166676521f);
+  p = __builtin_fmaf(r, p, 0.499991506f);
+  p = __builtin_fmaf(r, p, 0.999999701f);
+  p = __builtin_fmaf(r, p, 1.0f);
+  const float half_power = std::bit_cast<float>((static_cast<int32_t>(n) + 126) << 23);
+  return x < kLowest ? 0.0f : p * half_power * 2.0f;
+}
+
 // e^x for x <= 0 within about 1e-4, by the method of Malossi, Ineichen, Bekas and Curioni (Fast Exponential Computation on SIMD
 // Architectures, 2015): the bits of x * log2(e), less a cubic in its fraction, read as a float. Attention in 16-bit types takes
 // this one, as the reference's does: its error lies below the rounding of the probabilities, but shows in their sum.

@@ -67,15 +67,15 @@ TEST(Practices, LookUp) {
 }
 
 TEST(Practices, UnknownModelsTakeTheDefaultSilently) {
-  EXPECT_EQ(Chosen("SomeModel", "default", "w8a8"), "default");
+  EXPECT_EQ(Chosen("SomeModel", "default", "w8a8"), "default_w8a8_v1");
   EXPECT_EQ(Chosen("SomeModel", "default", "w8a16"), "default_w8a16");
 }
 
 TEST(Practices, FallBacksAskFirst) {
-  EXPECT_EQ(Chosen("DeepSeek-R1", "deepseek_v3", "w8a8"), "default?");
+  EXPECT_EQ(Chosen("DeepSeek-R1", "deepseek_v3", "w8a8"), "default_w8a8_v1?");
   EXPECT_EQ(Chosen("Qwen3-8B", "qwen3", "w8a16"), "default_w8a16?");
-  EXPECT_EQ(Chosen("SomeModel", "default", "w4a8"), "default?");
-  EXPECT_EQ(Chosen("SomeModel", "no_such_pedigree", "w8a8"), "default?");
+  EXPECT_EQ(Chosen("SomeModel", "default", "w4a8"), "default_w8a8_v1?");
+  EXPECT_EQ(Chosen("SomeModel", "no_such_pedigree", "w8a8"), "default_w8a8_v1?");
   EXPECT_EQ(Chosen("Qwen3-14B", "qwen3", ""), "qwen3-14b-dense-w8a8?");
   const PracticeChoice choice = ChoosePractice(Shipped(), {"DeepSeek-R1", "deepseek_v3", "w4a8", {}});
   EXPECT_THAT(choice.question, HasSubstr("no best practice makes w4a8 for DeepSeek-R1"));

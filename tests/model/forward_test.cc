@@ -210,14 +210,14 @@ std::string NameOf(const testing::TestParamInfo<GoldenCase>& golden) {
 }
 
 // f32: the order of summation is all that differs. bf16: a few units in the last place of the larger values (2^-9
-// each); the reference rounds attention scores and probabilities at other points. In a bf16 mixture of experts, a token
+// each), where the order of summation made one rounding fall the other way. In a bf16 mixture of experts, a token
 // whose two best experts differ by one unit may go to the other one, so the largest difference says little there.
 INSTANTIATE_TEST_SUITE_P(
     Golden, ForwardTest,
-    testing::Values(GoldenCase{"llama-f32", 5e-6, 2e-6}, GoldenCase{"llama-bf16-tied", 2e-2, 6e-3},
-                    GoldenCase{"qwen2_5-f32", 5e-6, 2e-6}, GoldenCase{"qwen2_5-bf16", 2e-2, 6e-3},
-                    GoldenCase{"qwen3-f32", 5e-6, 2e-6}, GoldenCase{"qwen3-bf16", 2e-2, 6e-3},
-                    GoldenCase{"qwen3_moe-f32", 5e-6, 2e-6}, GoldenCase{"qwen3_moe-bf16", 1e-1, 2e-2},
+    testing::Values(GoldenCase{"llama-f32", 5e-6, 2e-6}, GoldenCase{"llama-bf16-tied", 6e-3, 2e-3},
+                    GoldenCase{"qwen2_5-f32", 5e-6, 2e-6}, GoldenCase{"qwen2_5-bf16", 6e-3, 2e-3},
+                    GoldenCase{"qwen3-f32", 5e-6, 2e-6}, GoldenCase{"qwen3-bf16", 6e-3, 2e-3},
+                    GoldenCase{"qwen3_moe-f32", 5e-6, 2e-6}, GoldenCase{"qwen3_moe-bf16", 2e-2, 4e-3},
                     GoldenCase{"qwen3_next-f32", 5e-6, 2e-6}, GoldenCase{"qwen3_next-bf16", 2e-2, 6e-3},
                     GoldenCase{"deepseek_v3-f32", 5e-6, 2e-6}, GoldenCase{"deepseek_v3-fp8", 4e-3, 2e-4},
                     GoldenCase{"deepseek_v3_2-bf16", 1e-6, 1e-6}),
