@@ -51,7 +51,8 @@ void PrintSteps(const RunPlan& plan, std::ostream& out) {
   }
   const auto print = [&](const std::string& path, const std::string& type, std::string_view needs) {
     std::string what;
-    for (const auto& [mode, count] : made[path]) what += fmt::format("{}{} layers -> {}", what.empty() ? "" : ", ", count, mode);
+    for (const auto& [mode, count] : made[path])
+      what += fmt::format("{}{} layers -> {}", what.empty() ? "" : ", ", count, mode);
     fmt::print(out, "  {:<28} {:<18} {:<12} {}\n", path, type, needs, what);
   };
   for (const auto& processor : plan.processors) {
@@ -67,8 +68,9 @@ void PrintSteps(const RunPlan& plan, std::ostream& out) {
 void PrintTensors(const RunPlan& plan, std::ostream& out) {
   fmt::print(out, "\ntensors\n");
   for (const OutputTensor& tensor : plan.layout.tensors) {
-    fmt::print(out, "  {:<72} {:<9} {:<18} {:<22} {:>12} {}+{}\n", tensor.name, DTypeName(tensor.dtype), ShapeText(tensor.shape),
-               tensor.type.empty() ? "-" : tensor.type, tensor.bytes(), plan.layout.shards[tensor.shard].file, tensor.offset);
+    fmt::print(out, "  {:<72} {:<9} {:<18} {:<22} {:>12} {}+{}\n", tensor.name, DTypeName(tensor.dtype),
+               ShapeText(tensor.shape), tensor.type.empty() ? "-" : tensor.type, tensor.bytes(),
+               plan.layout.shards[tensor.shard].file, tensor.offset);
   }
 }
 
@@ -77,18 +79,20 @@ void PrintTensors(const RunPlan& plan, std::ostream& out) {
 void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOptions& options, std::ostream& out) {
   const RunPlan& plan = session.plan;
   const ModelLayout& layout = session.family->layout();
-  fmt::print(out, "model    {} ({}), {} layers, {}, {} of weights\n", session.arguments.model_path.string(), session.family->name(),
-             layout.blocks.size(), DTypeName(layout.dtype), FormatBytes(session.checkpoint->total_bytes()));
+  fmt::print(out, "model    {} ({}), {} layers, {}, {} of weights\n", session.arguments.model_path.string(),
+             session.family->name(), layout.blocks.size(), DTypeName(layout.dtype),
+             FormatBytes(session.checkpoint->total_bytes()));
   fmt::print(out, "recipe   {}\n", session.recipe_name);
   fmt::print(out, "steps\n");
   PrintSteps(plan, out);
   fmt::print(out, "layers\n");
   for (const auto& [type, row] : CountTypes(plan)) {
-    fmt::print(out, "  {:<22} {:>6} linear layers, {:.3f} billion weights\n", type, row.linears, static_cast<double>(row.weights) * 1e-9);
+    fmt::print(out, "  {:<22} {:>6} linear layers, {:.3f} billion weights\n", type, row.linears,
+               static_cast<double>(row.weights) * 1e-9);
   }
   if (plan.needs_data && batch != nullptr) {
-    fmt::print(out, "data     {} samples, {} tokens, {} pass{} through every layer\n", batch->offsets.size() - 1, batch->offsets.back(),
-               plan.data_passes, plan.data_passes == 1 ? "" : "es");
+    fmt::print(out, "data     {} samples, {} tokens, {} pass{} through every layer\n", batch->offsets.size() - 1,
+               batch->offsets.back(), plan.data_passes, plan.data_passes == 1 ? "" : "es");
   } else {
     fmt::print(out, "data     none needed\n");
   }
@@ -101,13 +105,15 @@ void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOp
     fmt::print(out, "output   nothing is written\n");
   }
   fmt::print(out, "costs    reads {}, writes {}, at most about {} of memory\n", FormatBytes(BytesRead(plan)),
-             FormatBytes(plan.writes ? plan.layout.total_size : 0), FormatBytes(ExpectedPeak(session, batch, options.memory_limit)));
+             FormatBytes(plan.writes ? plan.layout.total_size : 0),
+             FormatBytes(ExpectedPeak(session, batch, options.memory_limit)));
   if (!plan.unloaded.empty()) {
-    fmt::print(out, "unused   {} tensors of the checkpoint are not part of this model, for example {}\n", plan.unloaded.size(),
-               plan.unloaded.front());
+    fmt::print(out, "unused   {} tensors of the checkpoint are not part of this model, for example {}\n",
+               plan.unloaded.size(), plan.unloaded.front());
   }
   for (const PlanNote& note : plan.model.notes) {
-    fmt::print(out, "{}  {}: {}\n", note.kind == PlanNote::Kind::kWarning ? "warning" : "note   ", note.where, note.text);
+    fmt::print(out, "{}  {}: {}\n", note.kind == PlanNote::Kind::kWarning ? "warning" : "note   ", note.where,
+               note.text);
   }
   if (options.tensors) PrintTensors(plan, out);
 }
@@ -132,7 +138,8 @@ std::string PlanJson(const Session& session, const TokenBatch* batch, const Plan
     Json entry{JsonObject()};
     entry["type"] = Json(QuantModeName(decision.mode));
     entry["by"] = Json(decision.by);
-    if (!decision.shadowed.empty()) entry["shadowed"] = Json(JsonArray(decision.shadowed.begin(), decision.shadowed.end()));
+    if (!decision.shadowed.empty())
+      entry["shadowed"] = Json(JsonArray(decision.shadowed.begin(), decision.shadowed.end()));
     json["linears"][name] = std::move(entry);
   }
   json["notes"] = Json(JsonArray());

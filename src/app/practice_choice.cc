@@ -14,9 +14,11 @@ namespace modelslim {
 
 std::vector<fs::path> PracticeDirectories() {
   std::vector<fs::path> directories;
-  if (const char* own = std::getenv("MSMODELSLIM_CUSTOM_PRACTICE_REPO"); own != nullptr && *own != '\0') directories.emplace_back(own);
+  if (const char* own = std::getenv("MSMODELSLIM_CUSTOM_PRACTICE_REPO"); own != nullptr && *own != '\0')
+    directories.emplace_back(own);
   // The first place that ships them, so that an installed copy and the source tree do not both count.
-  if (const std::vector<fs::path> shipped = ShippedDirectories("lab_practice"); !shipped.empty()) directories.push_back(shipped.front());
+  if (const std::vector<fs::path> shipped = ShippedDirectories("lab_practice"); !shipped.empty())
+    directories.push_back(shipped.front());
   return directories;
 }
 
@@ -34,10 +36,12 @@ fs::path ChoosePracticeFile(const PracticeQuery& query, bool assume_yes) {
   const PracticeRepository repository(PracticeDirectories());
   const PracticeChoice choice = ChoosePractice(repository, query);
   if (choice.needs_confirmation && !assume_yes) {
-    if (isatty(STDIN_FILENO) == 0) throw Error(ErrorCode::kUnsupported, choice.refusal, "give --yes, or a recipe with --config_path");
+    if (isatty(STDIN_FILENO) == 0)
+      throw Error(ErrorCode::kUnsupported, choice.refusal, "give --yes, or a recipe with --config_path");
     std::cerr << choice.question << " [y/n] " << std::flush;
     std::string answer;
-    if (!std::getline(std::cin, answer) || !IsYes(answer)) throw Error(ErrorCode::kUnsupported, choice.refusal, "give a recipe with --config_path");
+    if (!std::getline(std::cin, answer) || !IsYes(answer))
+      throw Error(ErrorCode::kUnsupported, choice.refusal, "give a recipe with --config_path");
   }
   LogInfo("recipe " + choice.chosen->file.string() + ": " + choice.reason);
   return choice.chosen->file;

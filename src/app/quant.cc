@@ -14,8 +14,8 @@
 namespace modelslim {
 namespace {
 
-// The recipe's dataset is loaded even when no step needs it, so that a missing file is found early; but then it need not be
-// tokenized, and one that only the default names may be absent.
+// The recipe's dataset is loaded even when no step needs it, so that a missing file is found early; but then it need
+// not be tokenized, and one that only the default names may be absent.
 std::optional<TokenBatch> LoadIfNeeded(const Session& session, std::string* hash) {
   if (!session.plan.needs_data) return std::nullopt;
   return LoadCalibration(session, hash);
@@ -53,8 +53,10 @@ void Quantize(JobArguments arguments, std::ostream& out) {
   if (given.verify) verified = VerifyOutput(given.save_path);
   PrintSummary(*session, report, verified ? &*verified : nullptr, out);
   if (verified && !verified->problems.empty()) {
-    throw Error(ErrorCode::kUnexpected, given.save_path.string() + ": the output does not read back as it was written: " + verified->problems.front(),
-                "check the disk, then run 'modelslim verify' on the directory");
+    throw Error(
+        ErrorCode::kUnexpected,
+        given.save_path.string() + ": the output does not read back as it was written: " + verified->problems.front(),
+        "check the disk, then run 'modelslim verify' on the directory");
   }
 }
 

@@ -21,7 +21,8 @@ constexpr size_t kLongestArgument = 4096;
 
 void CheckLength(const char* option, const std::string& value) {
   if (value.size() > kLongestArgument) {
-    throw Error(ErrorCode::kSecurity, fmt::format("{}: expected at most {} characters, found {}", option, kLongestArgument, value.size()));
+    throw Error(ErrorCode::kSecurity,
+                fmt::format("{}: expected at most {} characters, found {}", option, kLongestArgument, value.size()));
   }
 }
 
@@ -58,7 +59,8 @@ void CheckModelArguments(const ModelArguments& arguments) {
   CheckLength("--model_path", arguments.model_path.string());
   CheckDevice(arguments.device);
   if (arguments.trust_remote_code != "True" && arguments.trust_remote_code != "False") {
-    throw Error(ErrorCode::kSchema, "--trust_remote_code: expected True or False, found '" + arguments.trust_remote_code + "'");
+    throw Error(ErrorCode::kSchema,
+                "--trust_remote_code: expected True or False, found '" + arguments.trust_remote_code + "'");
   }
   if (!fs::is_directory(arguments.model_path)) {
     throw Error(ErrorCode::kInvalidModel, "--model_path: " + arguments.model_path.string() + " is not a directory",
@@ -79,7 +81,8 @@ void CheckSavePath(const JobArguments& arguments) {
 void ChooseRecipe(Session& session) {
   const JobArguments& arguments = session.arguments;
   if (!arguments.config_path.empty() && !arguments.quant_type.empty()) {
-    throw Error(ErrorCode::kSchema, "--config_path and --quant_type: only one of them may be given", "leave one of them out");
+    throw Error(ErrorCode::kSchema, "--config_path and --quant_type: only one of them may be given",
+                "leave one of them out");
   }
   fs::path file = arguments.config_path;
   if (file.empty()) {
@@ -110,7 +113,8 @@ const FamilyEntry& ChooseEntry(const ModelArguments& arguments, const Json& conf
     bool known = false;
     const FamilyEntry& entry = FindFamily(arguments.model_type, &known);
     if (!known) {
-      LogWarning("--model_type " + arguments.model_type + " is not a known name; using the family of config.json ('modelslim models' lists the names)");
+      LogWarning("--model_type " + arguments.model_type +
+                 " is not a known name; using the family of config.json ('modelslim models' lists the names)");
     }
     if (known) return entry;
   }
@@ -144,14 +148,26 @@ uint64_t ParseMemory(const std::string& text) {
   const double number = std::strtod(text.c_str(), &end);
   std::string unit;
   for (const char* c = end; *c != '\0'; ++c) {
-    if (std::isspace(static_cast<unsigned char>(*c)) == 0) unit += static_cast<char>(std::tolower(static_cast<unsigned char>(*c)));
+    if (std::isspace(static_cast<unsigned char>(*c)) == 0)
+      unit += static_cast<char>(std::tolower(static_cast<unsigned char>(*c)));
   }
-  constexpr std::pair<std::string_view, double> kUnits[] = {
-      {"", 1.0},          {"b", 1.0},           {"k", 1024.0},         {"kib", 1024.0},       {"kb", 1e3},
-      {"m", 1048576.0},   {"mib", 1048576.0},   {"mb", 1e6},           {"g", 1073741824.0},   {"gib", 1073741824.0},
-      {"gb", 1e9},        {"t", 1099511627776.0}, {"tib", 1099511627776.0}, {"tb", 1e12}};
+  constexpr std::pair<std::string_view, double> kUnits[] = {{"", 1.0},
+                                                            {"b", 1.0},
+                                                            {"k", 1024.0},
+                                                            {"kib", 1024.0},
+                                                            {"kb", 1e3},
+                                                            {"m", 1048576.0},
+                                                            {"mib", 1048576.0},
+                                                            {"mb", 1e6},
+                                                            {"g", 1073741824.0},
+                                                            {"gib", 1073741824.0},
+                                                            {"gb", 1e9},
+                                                            {"t", 1099511627776.0},
+                                                            {"tib", 1099511627776.0},
+                                                            {"tb", 1e12}};
   for (const auto& [name, factor] : kUnits) {
-    if (name == unit && end != text.c_str() && number > 0 && number * factor < 9e18) return static_cast<uint64_t>(number * factor);
+    if (name == unit && end != text.c_str() && number > 0 && number * factor < 9e18)
+      return static_cast<uint64_t>(number * factor);
   }
   throw Error(ErrorCode::kSchema, "--memory: expected a size such as 12GiB or 800MiB, found '" + text + "'",
               "give a number with a unit: KiB, MiB, GiB or TiB");
@@ -185,7 +201,8 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments) {
     }
     options.mends.awq_gqa = true;
   }
-  session->plan = MakePlan(session->recipe, *session->family, *session->checkpoint, session->arguments.model_path, options);
+  session->plan =
+      MakePlan(session->recipe, *session->family, *session->checkpoint, session->arguments.model_path, options);
   return session;
 }
 
@@ -193,11 +210,13 @@ TokenBatch LoadCalibration(const Session& session, std::string* hash) {
   const fs::path file = ResolveDataset(session.recipe.text()->dataset, LabCalibDirectories());
   const std::vector<TextSample> samples = LoadTextDataset(file);
   if (samples.empty()) {
-    throw Error(ErrorCode::kInvalidDataset, file.string() + ": the dataset has no samples, and the recipe needs calibration data",
+    throw Error(ErrorCode::kInvalidDataset,
+                file.string() + ": the dataset has no samples, and the recipe needs calibration data",
                 "give a dataset with at least one sample in spec.dataset");
   }
   const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(session.arguments.model_path);
-  TokenBatch batch = MakeTokenBatch(*tokenizer, samples, {.add_special = true, .vocab_size = session.family->vocab_size()});
+  TokenBatch batch =
+      MakeTokenBatch(*tokenizer, samples, {.add_special = true, .vocab_size = session.family->vocab_size()});
   if (hash != nullptr) {
     Hasher hasher;
     hasher.Update(std::as_bytes(std::span(batch.ids)));

@@ -17,25 +17,25 @@ namespace modelslim {
 
 // The arguments that tell which model, and on what it is worked on.
 struct ModelArguments {
-  std::string model_type;     // empty: the family by config.json
+  std::string model_type;  // empty: the family by config.json
   fs::path model_path;
-  std::string device = "cpu"; // accepted as the reference has it; everything runs on the CPU
+  std::string device = "cpu";  // accepted as the reference has it; everything runs on the CPU
   std::string trust_remote_code = "False";
-  int threads = 0;            // 0: all
-  std::string memory;         // "12GiB"; empty: 80 % of what there is
+  int threads = 0;     // 0: all
+  std::string memory;  // "12GiB"; empty: 80 % of what there is
 };
 
 // The arguments that `quant` and `plan` share.
 struct JobArguments : ModelArguments {
-  fs::path save_path;         // empty for plan
-  fs::path config_path;       // a recipe file; or
-  std::string quant_type;     // "w8a8": the best practice for it
+  fs::path save_path;      // empty for plan
+  fs::path config_path;    // a recipe file; or
+  std::string quant_type;  // "w8a8": the best practice for it
   std::vector<std::string> tags;
   bool fresh = false;
   bool verify = true;
-  bool december_2025 = false; // file forms of the December 2025 release
+  bool december_2025 = false;      // file forms of the December 2025 release
   std::vector<std::string> mends;  // "awq-gqa"
-  bool assume_yes = false;    // answers the question of the practice look-up
+  bool assume_yes = false;         // answers the question of the practice look-up
 };
 
 // A model, opened. Members are in the order in which they depend on one another.

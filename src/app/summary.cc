@@ -15,7 +15,8 @@ namespace {
 
 constexpr size_t kWorst = 10;
 
-// Bits that a weight of the decoder layers' Linears takes on the average, and the same with everything that belongs to them.
+// Bits that a weight of the decoder layers' Linears takes on the average, and the same with everything that belongs to
+// them.
 struct Bits {
   double codes = 0, all = 0;
 };
@@ -45,11 +46,13 @@ void PrintWorst(const RunReport& report, std::ostream& out) {
     if (entry.weight_error > 0) order.push_back(&entry);
   }
   if (order.empty()) return;
-  std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->weight_error > b->weight_error; });
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto* a, const auto* b) { return a->weight_error > b->weight_error; });
   order.resize(std::min(order.size(), kWorst));
   fmt::print(out, "largest weight errors (relative to the weight's norm; all of them in quant_model_ledger.json)\n");
   for (const LedgerEntry* entry : order) {
-    fmt::print(out, "  {:<56} {:<18} {:.4f}  clipped {:.3f} %\n", entry->name, entry->type, entry->weight_error, entry->clipped_share * 100);
+    fmt::print(out, "  {:<56} {:<18} {:.4f}  clipped {:.3f} %\n", entry->name, entry->type, entry->weight_error,
+               entry->clipped_share * 100);
   }
 }
 
@@ -64,15 +67,18 @@ void PrintSummary(const Session& session, const RunReport& report, const VerifyR
   std::string list;
   for (const auto& [type, count] : types) list += fmt::format("{}{} {}", list.empty() ? "" : ", ", count, type);
   fmt::print(out, "quantized layers  {}\n", list.empty() ? "none" : list);
-  fmt::print(out, "bits per weight   {:.2f} (with scales and biases {:.2f}) in the decoder layers\n", bits.codes, bits.all);
-  fmt::print(out, "size              {} -> {} ({:.0f} %)\n", FormatBytes(session.checkpoint->total_bytes()), FormatBytes(report.output_bytes),
-             100.0 * static_cast<double>(report.output_bytes) / source);
-  for (const StageTime& stage : report.stages) fmt::print(out, "{:<17} {}\n", stage.name, FormatDuration(stage.seconds));
+  fmt::print(out, "bits per weight   {:.2f} (with scales and biases {:.2f}) in the decoder layers\n", bits.codes,
+             bits.all);
+  fmt::print(out, "size              {} -> {} ({:.0f} %)\n", FormatBytes(session.checkpoint->total_bytes()),
+             FormatBytes(report.output_bytes), 100.0 * static_cast<double>(report.output_bytes) / source);
+  for (const StageTime& stage : report.stages)
+    fmt::print(out, "{:<17} {}\n", stage.name, FormatDuration(stage.seconds));
   if (report.forwards > 0) {
-    fmt::print(out, "forwards          {} blocks x {} tokens, {:.1f} TFLOP in linear layers, on {} threads\n", report.forwards, report.tokens,
-               report.gemm_flops * 1e-12, ComputeThreads());
+    fmt::print(out, "forwards          {} blocks x {} tokens, {:.1f} TFLOP in linear layers, on {} threads\n",
+               report.forwards, report.tokens, report.gemm_flops * 1e-12, ComputeThreads());
   }
-  if (report.resumed_units > 0) fmt::print(out, "resumed           {} of {} units were there already\n", report.resumed_units, report.units);
+  if (report.resumed_units > 0)
+    fmt::print(out, "resumed           {} of {} units were there already\n", report.resumed_units, report.units);
   fmt::print(out, "peak memory       {} anonymous\n", FormatBytes(report.peak_anonymous));
   if (verified != nullptr) {
     fmt::print(out, "read back         {} tensors, {}, {}\n", verified->tensors, FormatDuration(verified->seconds),

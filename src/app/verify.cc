@@ -38,7 +38,10 @@ struct TypeRule {
 
 const std::vector<TypeRule>& Rules() {
   static const std::vector<TypeRule> rules = {
-      {QuantMode::kW8A8, DType::kI8, SavedKind::kStaticInt8, {"quant_bias", "input_scale", "input_offset", "deq_scale"}},
+      {QuantMode::kW8A8,
+       DType::kI8,
+       SavedKind::kStaticInt8,
+       {"quant_bias", "input_scale", "input_offset", "deq_scale"}},
       {QuantMode::kW8A8Mix,
        DType::kI8,
        SavedKind::kInt,
@@ -63,20 +66,24 @@ const TypeRule* RuleOf(const std::string& type) {
 }
 
 bool IsGlobalKey(const std::string& key) {
-  static const std::set<std::string> keys = {"version",       "model_quant_type", "metadata",          "group_size",  "optional",
-                                             "kv_cache_type", "kv_quant_type",    "fa_quant_type",     "is_rot_used", "indexer_quant_type"};
+  static const std::set<std::string> keys = {"version",     "model_quant_type",  "metadata",      "group_size",
+                                             "optional",    "kv_cache_type",     "kv_quant_type", "fa_quant_type",
+                                             "is_rot_used", "indexer_quant_type"};
   return keys.count(key) > 0 || key.ends_with(".quant_type");
 }
 
 // Rotation matrices stand in the weight files only.
 bool IsUnlisted(const std::string& name) {
-  return name.ends_with(".heads_rotation") || name.ends_with(".kronecker_rotation_m") || name.ends_with(".kronecker_rotation_n");
+  return name.ends_with(".heads_rotation") || name.ends_with(".kronecker_rotation_m") ||
+         name.ends_with(".kronecker_rotation_n");
 }
 
 class Verifier {
  public:
   explicit Verifier(const fs::path& directory)
-      : directory_(directory), description_(ReadJson(directory / kDescriptionFile)), weights_(directory, StemOf(directory)) {
+      : directory_(directory),
+        description_(ReadJson(directory / kDescriptionFile)),
+        weights_(directory, StemOf(directory)) {
     if (description_.object() == nullptr) Problem(std::string(kDescriptionFile) + ": expected an object");
   }
 
@@ -97,7 +104,8 @@ class Verifier {
  private:
   static std::string StemOf(const fs::path& directory) {
     if (!fs::exists(directory / kDescriptionFile)) {
-      throw Error(ErrorCode::kInvalidModel, (directory / kDescriptionFile).string() + " is missing: this is no finished output",
+      throw Error(ErrorCode::kInvalidModel,
+                  (directory / kDescriptionFile).string() + " is missing: this is no finished output",
                   "if a run was interrupted, run the same 'modelslim quant' command again");
     }
     return "quant_model_weights";
@@ -115,7 +123,8 @@ class Verifier {
       if (IsGlobalKey(member.key)) continue;
       const std::string* type = member.value.string();
       if (type == nullptr) {
-        Problem(fmt::format("{}: {}: expected a type, found {}", kDescriptionFile, member.key, JsonKindText(member.value.kind())));
+        Problem(fmt::format("{}: {}: expected a type, found {}", kDescriptionFile, member.key,
+                            JsonKindText(member.value.kind())));
       } else if (weights_.Find(member.key) == nullptr) {
         Problem(fmt::format("{} lists {}, which no weight file holds", kDescriptionFile, member.key));
       } else if (member.key.ends_with(".weight") && RuleOf(*type) != nullptr) {
@@ -151,7 +160,8 @@ class Verifier {
     const CheckpointTensor* weight = Part(linear, "weight");
     const bool old_fp4 = rule.weight == DType::kU8 && weight->dtype == DType::kF8E4M3;
     if (weight->dtype != rule.weight && !old_fp4) {
-      Problem(fmt::format("{}.weight: {} is stored as {}, found {}", linear, type, DTypeName(rule.weight), DTypeName(weight->dtype)));
+      Problem(fmt::format("{}.weight: {} is stored as {}, found {}", linear, type, DTypeName(rule.weight),
+                          DTypeName(weight->dtype)));
       return;
     }
     for (const std::string_view suffix : rule.needs) {
@@ -160,7 +170,8 @@ class Verifier {
         Problem(fmt::format("{}.{} is missing; {} needs it", linear, suffix, type));
         continue;
       }
-      if (suffix == "weight_scale" || suffix == "input_scale" || suffix == "deq_scale" || suffix == "weight_dual_scale") CheckScale(*part);
+      if (suffix == "weight_scale" || suffix == "input_scale" || suffix == "deq_scale" || suffix == "weight_dual_scale")
+        CheckScale(*part);
       if (suffix == "input_offset") CheckOffset(*part);
     }
   }
@@ -169,7 +180,8 @@ class Verifier {
     const ConstView view = weights_.Get(tensor);
     if (tensor.dtype == DType::kU8) {  // shared exponents: 255 stands for NaN
       const auto* bytes = view.as<uint8_t>();
-      if (std::find(bytes, bytes + view.size(), uint8_t{255}) != bytes + view.size()) Problem(tensor.name + ": holds a NaN exponent");
+      if (std::find(bytes, bytes + view.size(), uint8_t{255}) != bytes + view.size())
+        Problem(tensor.name + ": holds a NaN exponent");
       return;
     }
     Tensor values;
@@ -237,12 +249,14 @@ class Verifier {
       const Tensor restored = Restore(linear, *RuleOf(type)->kind);
       const Tensor original = weights->Load(found->second->params.front());
       if (restored.shape() != original.shape()) {
-        Problem(fmt::format("{}: shape {} in the output, {} in the source", linear, ShapeText(restored.shape()), ShapeText(original.shape())));
+        Problem(fmt::format("{}: shape {} in the output, {} in the source", linear, ShapeText(restored.shape()),
+                            ShapeText(original.shape())));
         continue;
       }
       report_.errors.push_back({linear, type, Compare(original.view(), restored.view()).relative()});
     }
-    std::stable_sort(report_.errors.begin(), report_.errors.end(), [](const auto& a, const auto& b) { return a.relative > b.relative; });
+    std::stable_sort(report_.errors.begin(), report_.errors.end(),
+                     [](const auto& a, const auto& b) { return a.relative > b.relative; });
   }
 
   Tensor Restore(const std::string& linear, SavedKind kind) const {
@@ -272,7 +286,8 @@ class Verifier {
 
 VerifyReport VerifyOutput(const fs::path& directory, const fs::path& source) {
   if (!fs::is_directory(directory)) {
-    throw Error(ErrorCode::kSecurity, directory.string() + " is not a directory", "give the --save_path of a finished run");
+    throw Error(ErrorCode::kSecurity, directory.string() + " is not a directory",
+                "give the --save_path of a finished run");
   }
   VerifyReport report = Verifier(directory).Run(source);
   std::sort(report.problems.begin(), report.problems.end());
@@ -280,12 +295,16 @@ VerifyReport VerifyOutput(const fs::path& directory, const fs::path& source) {
 }
 
 void PrintVerify(const VerifyReport& report, const fs::path& directory, std::ostream& out) {
-  fmt::print(out, "{}: {} tensors, {}, read in {}\n", directory.string(), report.tensors, FormatBytes(report.bytes), FormatDuration(report.seconds));
+  fmt::print(out, "{}: {} tensors, {}, read in {}\n", directory.string(), report.tensors, FormatBytes(report.bytes),
+             FormatDuration(report.seconds));
   for (const std::string& problem : report.problems) fmt::print(out, "  problem: {}\n", problem);
   if (!report.errors.empty()) {
-    fmt::print(out, "largest errors of dequantized weights against the source (weights that smoothing or rotation changed differ by design)\n");
+    fmt::print(out,
+               "largest errors of dequantized weights against the source (weights that smoothing or rotation changed "
+               "differ by design)\n");
     for (size_t i = 0; i < std::min<size_t>(report.errors.size(), 10); ++i) {
-      fmt::print(out, "  {:<56} {:<18} {:.4f}\n", report.errors[i].name, report.errors[i].type, report.errors[i].relative);
+      fmt::print(out, "  {:<56} {:<18} {:.4f}\n", report.errors[i].name, report.errors[i].type,
+                 report.errors[i].relative);
     }
   }
   if (report.problems.empty()) {

@@ -20,12 +20,12 @@ struct VerifyReport {
     std::string name, type;
     double relative = 0;
   };
-  std::vector<Error> errors;          // of every quantized Linear, largest first
+  std::vector<Error> errors;  // of every quantized Linear, largest first
 };
 
-// Description, index and shards against one another; dtypes and shapes of every quantized type; scales finite and positive,
-// offsets integral and in range. `source` (may be empty): the model the output was made from; weights that no rewriting step
-// touched are dequantized and compared with it.
+// Description, index and shards against one another; dtypes and shapes of every quantized type; scales finite and
+// positive, offsets integral and in range. `source` (may be empty): the model the output was made from; weights that no
+// rewriting step touched are dequantized and compared with it.
 VerifyReport VerifyOutput(const fs::path& directory, const fs::path& source = {});
 
 void PrintVerify(const VerifyReport& report, const fs::path& directory, std::ostream& out);

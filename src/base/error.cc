@@ -6,20 +6,34 @@ namespace modelslim {
 
 std::string_view ErrorClassName(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kEnvironment: return "EnvError";
-    case ErrorCode::kVersion: return "VersionError";
-    case ErrorCode::kEnvironmentVariable: return "EnvVarError";
-    case ErrorCode::kConfig: return "ConfigError";
-    case ErrorCode::kMisuse: return "MisbehaviorError";
-    case ErrorCode::kInvalidModel: return "InvalidModelError";
-    case ErrorCode::kInvalidDataset: return "InvalidDatasetError";
-    case ErrorCode::kSchema: return "SchemaValidateError";
-    case ErrorCode::kSecurity: return "SecurityError";
-    case ErrorCode::kTrivial: return "TrivialError";
-    case ErrorCode::kUnsupported: return "UnsupportedError";
-    case ErrorCode::kSpec: return "SpecError";
-    case ErrorCode::kToDo: return "ToDoError";
-    case ErrorCode::kUnexpected: return "UnexpectedError";
+    case ErrorCode::kEnvironment:
+      return "EnvError";
+    case ErrorCode::kVersion:
+      return "VersionError";
+    case ErrorCode::kEnvironmentVariable:
+      return "EnvVarError";
+    case ErrorCode::kConfig:
+      return "ConfigError";
+    case ErrorCode::kMisuse:
+      return "MisbehaviorError";
+    case ErrorCode::kInvalidModel:
+      return "InvalidModelError";
+    case ErrorCode::kInvalidDataset:
+      return "InvalidDatasetError";
+    case ErrorCode::kSchema:
+      return "SchemaValidateError";
+    case ErrorCode::kSecurity:
+      return "SecurityError";
+    case ErrorCode::kTrivial:
+      return "TrivialError";
+    case ErrorCode::kUnsupported:
+      return "UnsupportedError";
+    case ErrorCode::kSpec:
+      return "SpecError";
+    case ErrorCode::kToDo:
+      return "ToDoError";
+    case ErrorCode::kUnexpected:
+      return "UnexpectedError";
   }
   return "UnexpectedError";
 }

@@ -43,7 +43,8 @@ uint64_t SizeOfRegularFile(int fd, const fs::path& path) {
 void ThrowSystemError(std::string_view what, const fs::path& path) {
   const int code = errno;
   std::string tip;
-  if (code == ENOSPC || code == EDQUOT) tip = "free some space, or choose another --save_path, and run the command again";
+  if (code == ENOSPC || code == EDQUOT)
+    tip = "free some space, or choose another --save_path, and run the command again";
   if (code == EACCES || code == EPERM || code == EROFS) tip = "check the permissions of the file and of its directory";
   const bool input = code == ENOENT || code == EACCES || code == EPERM || code == ENOTDIR || code == EROFS;
   throw Error(input ? ErrorCode::kSecurity : ErrorCode::kUnexpected,

@@ -37,8 +37,8 @@ class MappedFile {
 // The text of a file, at most `limit` bytes (a larger one is an error).
 std::string ReadTextFile(const fs::path& path, uint64_t limit = uint64_t{1} << 32);
 
-// Writes beside the target, syncs, renames: the target is either the old file or the new one, never a part. `mode` are the
-// permission bits of the new file.
+// Writes beside the target, syncs, renames: the target is either the old file or the new one, never a part. `mode` are
+// the permission bits of the new file.
 void WriteFileAtomically(const fs::path& path, std::string_view content, unsigned mode = 0600);
 
 // fsync of a directory, so that renames in it survive a power cut.

@@ -8,8 +8,8 @@
 
 namespace modelslim {
 
-// Existing directories called `name`, first choice first: $MODELSLIM_HOME/NAME, share/modelslim/NAME beside the program's bin
-// directory, and NAME in the source tree that the program was built in (found upwards from the program).
+// Existing directories called `name`, first choice first: $MODELSLIM_HOME/NAME, share/modelslim/NAME beside the
+// program's bin directory, and NAME in the source tree that the program was built in (found upwards from the program).
 std::vector<fs::path> ShippedDirectories(const std::string& name);
 
 }  // namespace modelslim

@@ -28,10 +28,18 @@ void SetLogLevel(LogLevel level) {
 void Log(LogLevel level, std::string_view message) {
   const ProgressPause pause;
   switch (level) {
-    case LogLevel::kDebug: Logger().debug("{}", message); break;
-    case LogLevel::kInfo: Logger().info("{}", message); break;
-    case LogLevel::kWarning: Logger().warn("{}", message); break;
-    case LogLevel::kError: Logger().error("{}", message); break;
+    case LogLevel::kDebug:
+      Logger().debug("{}", message);
+      break;
+    case LogLevel::kInfo:
+      Logger().info("{}", message);
+      break;
+    case LogLevel::kWarning:
+      Logger().warn("{}", message);
+      break;
+    case LogLevel::kError:
+      Logger().error("{}", message);
+      break;
   }
 }
 

@@ -10,17 +10,18 @@ namespace modelslim {
 // Cores this process may use: the affinity mask, further limited by a cgroup's CPU quota. At least 1.
 int AvailableThreads();
 
-// Sets the number of compute threads (the caller's thread counts as one). 0 means AvailableThreads(). Not while a loop runs.
+// Sets the number of compute threads (the caller's thread counts as one). 0 means AvailableThreads(). Not while a loop
+// runs.
 void SetComputeThreads(int threads);
 int ComputeThreads();
 
-// Calls body(i) once for every i in [0, count), on several threads, in no particular order, and returns when all are done.
-// The caller's thread takes part. A nested call runs serially. The first exception is rethrown in the caller after all
-// running pieces have ended; pieces not yet started are dropped.
+// Calls body(i) once for every i in [0, count), on several threads, in no particular order, and returns when all are
+// done. The caller's thread takes part. A nested call runs serially. The first exception is rethrown in the caller
+// after all running pieces have ended; pieces not yet started are dropped.
 void ParallelFor(int64_t count, const std::function<void(int64_t)>& body);
 
-// The same over ranges: body(begin, end) for consecutive pieces of at most `grain` indices (grain >= 1). Piece borders are
-// multiples of `grain` whatever the number of threads.
+// The same over ranges: body(begin, end) for consecutive pieces of at most `grain` indices (grain >= 1). Piece borders
+// are multiples of `grain` whatever the number of threads.
 void ParallelRanges(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
 
 }  // namespace modelslim

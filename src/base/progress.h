@@ -20,7 +20,6 @@ class Progress {
   // Work that an earlier run already did: counts as done, not as speed.
   void Skip(double work);
 
-
   struct State;  // in the source file
 
  private:

@@ -7,8 +7,8 @@
 
 namespace modelslim {
 
-// `arguments` as main gets them, the program's name first. Results go to `out`, usage errors to `err`. Returns the exit status
-// (0, or 2 for a usage error); throws Error for everything else that goes wrong.
+// `arguments` as main gets them, the program's name first. Results go to `out`, usage errors to `err`. Returns the exit
+// status (0, or 2 for a usage error); throws Error for everything else that goes wrong.
 int RunCommandLine(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
 }  // namespace modelslim

@@ -37,7 +37,8 @@ void WriteCompletion(const CLI::App& app, const std::string& shell, std::ostream
          "    case \"$word\" in -*) break ;; *) path=\"${path:+$path }$word\" ;; esac\n"
          "  done\n"
          "  case \"$path\" in\n"
-         "    \"\") words=\"" << Words(app) << "\" ;;\n";
+         "    \"\") words=\""
+      << Words(app) << "\" ;;\n";
   WriteCases(app, "", out);
   out << "  esac\n"
          "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"

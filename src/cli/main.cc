@@ -30,7 +30,8 @@ void SetLogLevelFromEnvironment() {
   if (level == "DEBUG") {
     SetLogLevel(LogLevel::kDebug);
   } else if (level != "INFO") {
-    throw Error(ErrorCode::kEnvironmentVariable, "MSMODELSLIM_LOG_LEVEL: expected INFO or DEBUG, found '" + std::string(text) + "'");
+    throw Error(ErrorCode::kEnvironmentVariable,
+                "MSMODELSLIM_LOG_LEVEL: expected INFO or DEBUG, found '" + std::string(text) + "'");
   }
 }
 
@@ -44,7 +45,10 @@ int Main(const std::vector<std::string>& arguments) {
     std::cerr << "Stopped. What is finished is kept: the same command goes on from there (--fresh starts over).\n";
     return kInterrupted;
   } catch (const std::bad_alloc&) {
-    std::cerr << Error(ErrorCode::kUnexpected, "out of memory", "give a smaller --memory, which makes the run use less at once").Text() << "\n";
+    std::cerr << Error(ErrorCode::kUnexpected, "out of memory",
+                       "give a smaller --memory, which makes the run use less at once")
+                     .Text()
+              << "\n";
   } catch (const std::exception& error) {
     std::cerr << Error(ErrorCode::kUnexpected, error.what(), "please report this with the command line").Text() << "\n";
   }

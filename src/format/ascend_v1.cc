@@ -79,7 +79,8 @@ void CheckShape(const PlannedLinear& linear) {
     case QuantMode::kW4A4MXFP4DualScale:
       Require(linear.in % 2 == 0, linear, "an even number of input features", linear.in);
       break;
-    default: break;
+    default:
+      break;
   }
   if (linear.group_size > 0) {
     Require(linear.in % linear.group_size == 0, linear,
@@ -88,12 +89,12 @@ void CheckShape(const PlannedLinear& linear) {
 }
 
 // From low to high. W4A8_DYNAMIC stands in neither order.
-constexpr std::array kOrder = {QuantMode::kFloat,          QuantMode::kW16A16S,   QuantMode::kW8A16,
-                               QuantMode::kW8A8Dynamic,    QuantMode::kW8A8Mix,   QuantMode::kW8A8,
+constexpr std::array kOrder = {QuantMode::kFloat,           QuantMode::kW16A16S,   QuantMode::kW8A16,
+                               QuantMode::kW8A8Dynamic,     QuantMode::kW8A8Mix,   QuantMode::kW8A8,
                                QuantMode::kWFP8AFP8Dynamic, QuantMode::kW8A8MXFP8, QuantMode::kW4A8MXFP,
-                               QuantMode::kW4A4Dynamic,    QuantMode::kW4A4MXFP4, QuantMode::kW4A4MXFP4DualScale};
-constexpr std::array kOrderDecember = {QuantMode::kFloat,       QuantMode::kW16A16S,         QuantMode::kW8A8,
-                                       QuantMode::kW8A8Dynamic, QuantMode::kW8A8Mix,         QuantMode::kW4A4Dynamic,
+                               QuantMode::kW4A4Dynamic,     QuantMode::kW4A4MXFP4, QuantMode::kW4A4MXFP4DualScale};
+constexpr std::array kOrderDecember = {QuantMode::kFloat,           QuantMode::kW16A16S,   QuantMode::kW8A8,
+                                       QuantMode::kW8A8Dynamic,     QuantMode::kW8A8Mix,   QuantMode::kW4A4Dynamic,
                                        QuantMode::kWFP8AFP8Dynamic, QuantMode::kW8A8MXFP8, QuantMode::kW4A8MXFP,
                                        QuantMode::kW4A4MXFP4};
 
@@ -155,7 +156,9 @@ std::vector<OutputTensor> AscendTensors(const PlannedLinear& linear, DType model
       build.Add("weight", DType::kI8, {out / 2, in});
       build.AddWeightScales();
       const ScaleBiasShape form = ScaleBiasShapeOf(linear.name);
-      const int64_t columns = form == ScaleBiasShape::kRow ? 1 : form == ScaleBiasShape::kSixteenths ? kMaxTensorParallel : in;
+      const int64_t columns = form == ScaleBiasShape::kRow          ? 1
+                              : form == ScaleBiasShape::kSixteenths ? kMaxTensorParallel
+                                                                    : in;
       build.Add("scale_bias", DType::kF32, {out, columns});
       build.AddBias();
       break;

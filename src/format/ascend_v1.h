@@ -1,5 +1,5 @@
-// The ascendV1 layout that vLLM-Ascend, MindIE and SGLang load: which tensors a module becomes, and the description file.
-// Forms of msModelSlim 26.1.0; `Compat` holds every point where December 2025 differs.
+// The ascendV1 layout that vLLM-Ascend, MindIE and SGLang load: which tensors a module becomes, and the description
+// file. Forms of msModelSlim 26.1.0; `Compat` holds every point where December 2025 differs.
 #pragma once
 
 #include <optional>
@@ -14,7 +14,8 @@ namespace modelslim {
 
 // Differences between the two reference versions that show in the files.
 struct Compat {
-  bool december_2025 = false;  // bias carries its linear's type; deq_scale is always f32; no "optional"; older type order
+  bool december_2025 =
+      false;  // bias carries its linear's type; deq_scale is always f32; no "optional"; older type order
 };
 
 // A linear layer as planned.
@@ -27,8 +28,8 @@ struct PlannedLinear {
   int64_t group_size = 0;  // per-group scales (W8A16, W8A8_DYNAMIC, W4A4_DYNAMIC) and dual-scale blocks; 0 otherwise
 };
 
-// Its tensors in write order. Throws Error(kUnsupported), naming the layer, for shapes that the format cannot hold (an odd
-// number of rows with packed int4, ...). `model_dtype` is config.json's: it decides how deq_scale is stored.
+// Its tensors in write order. Throws Error(kUnsupported), naming the layer, for shapes that the format cannot hold (an
+// odd number of rows with packed int4, ...). `model_dtype` is config.json's: it decides how deq_scale is stored.
 std::vector<OutputTensor> AscendTensors(const PlannedLinear& linear, DType model_dtype, const Compat& compat);
 
 // deq_scale is I64 (the f32 bits, sign-extended) unless the model computes in bf16.
@@ -38,8 +39,8 @@ bool DeqScaleAsI64(DType model_dtype, const Compat& compat);
 struct DescriptionGlobals {
   std::string model_quant_type = "Unknown";
   int64_t group_size = 0;
-  bool kv_c8 = false;            // kv_cache_type and kv_quant_type
-  std::string fa_quant_type;     // "FAKQuant" when static per-head attention quantization is used
+  bool kv_c8 = false;         // kv_cache_type and kv_quant_type
+  std::string fa_quant_type;  // "FAKQuant" when static per-head attention quantization is used
   std::string indexer_quant_type;
   // Non-tensor entries that stand among the tensors ("A.quant_type": "INT8").
   std::vector<std::pair<std::string, std::string>> extra_entries;
@@ -52,8 +53,8 @@ struct DescriptionGlobals {
   std::string global_rotation_file;  // "optional/quarot.safetensors" when written
 };
 
-// The highest type by the reference's order among `modes` (every linear of the model, those outside of blocks too); W4A8_DYNAMIC
-// is not in the order. "Unknown" when there is no linear.
+// The highest type by the reference's order among `modes` (every linear of the model, those outside of blocks too);
+// W4A8_DYNAMIC is not in the order. "Unknown" when there is no linear.
 std::string ModelQuantType(const std::vector<QuantMode>& modes, const Compat& compat);
 
 // quant_model_description.json.

@@ -23,7 +23,8 @@ class Writer {
     Put("input_scale", Single(input.scale));
     Put("input_offset", Single(input.offset));
     Tensor deq = DeqScale(input, scale);
-    Put("deq_scale", DeqScaleAsI64(model_dtype_, compat_) ? DeqScaleForModel(std::move(deq), model_dtype_) : std::move(deq));
+    Put("deq_scale",
+        DeqScaleAsI64(model_dtype_, compat_) ? DeqScaleForModel(std::move(deq), model_dtype_) : std::move(deq));
     Put("weight", std::move(linear_.weight.codes));
   }
 

@@ -1,4 +1,5 @@
-// The output, planned before a byte is written: tensors in write order, cut into shards, each with its place in its file.
+// The output, planned before a byte is written: tensors in write order, cut into shards, each with its place in its
+// file.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@ struct OutputTensor {
   std::string name;
   DType dtype;
   Shape shape;
-  std::string type;     // its entry in the description ("W8A8", "FLOAT"); empty: not listed there
-  int unit = 0;         // which unit of work writes it: a block's index, or the number of blocks for what is outside of them
+  std::string type;  // its entry in the description ("W8A8", "FLOAT"); empty: not listed there
+  int unit = 0;  // which unit of work writes it: a block's index, or the number of blocks for what is outside of them
   // Filled in by LayOut.
   int shard = 0;
   uint64_t offset = 0;  // from the start of the shard file
@@ -25,8 +26,8 @@ struct OutputTensor {
 
 struct OutputShard {
   std::string file;
-  std::string header;   // length prefix and padded JSON: what the file starts with
-  uint64_t size = 0;    // of the whole file
+  std::string header;  // length prefix and padded JSON: what the file starts with
+  uint64_t size = 0;   // of the whole file
 };
 
 struct OutputLayout {
@@ -40,13 +41,14 @@ struct OutputLayout {
 
 // How the files of an output are named.
 struct ShardNames {
-  std::string stem = "quant_model_weights";  // STEM.safetensors, STEM-00001-of-00003.safetensors, STEM.safetensors.index.json
-  int64_t part_gib = 4;                      // 0: one file and no index
+  std::string stem =
+      "quant_model_weights";  // STEM.safetensors, STEM-00001-of-00003.safetensors, STEM.safetensors.index.json
+  int64_t part_gib = 4;       // 0: one file and no index
 };
 
-// Cuts the tensors into shards as the reference does: a tensor that would bring a shard to part_gib GiB or more opens the next
-// one; tensors are never split. Inside a file they are sorted by dtype, then name. Throws Error(kUnexpected) on a name that
-// occurs twice.
+// Cuts the tensors into shards as the reference does: a tensor that would bring a shard to part_gib GiB or more opens
+// the next one; tensors are never split. Inside a file they are sorted by dtype, then name. Throws Error(kUnexpected)
+// on a name that occurs twice.
 OutputLayout LayOut(std::vector<OutputTensor> tensors, const ShardNames& names);
 
 // STEM.safetensors.index.json, in write order.

@@ -47,7 +47,8 @@ inline float VectorExpOfNegative(float x) {
   return x < -86.0f ? 0.0f : value;
 }
 
-// e^x for x <= 0 within about 2^-20: a quintic of minimax coefficients, as the reference's attention in f32 computes it.
+// e^x for x <= 0 within about 2^-20: a quintic of minimax coefficients, as the reference's attention in f32 computes
+// it.
 inline float QuinticExpOfNegative(float x) {
   constexpr float kLowest = -87.3365479f;
   const float clamped = x < kLowest ? kLowest : x;
@@ -62,9 +63,10 @@ inline float QuinticExpOfNegative(float x) {
   return x < kLowest ? 0.0f : p * half_power * 2.0f;
 }
 
-// e^x for x <= 0 within about 1e-4, by the method of Malossi, Ineichen, Bekas and Curioni (Fast Exponential Computation on SIMD
-// Architectures, 2015): the bits of x * log2(e), less a cubic in its fraction, read as a float. Attention in 16-bit types takes
-// this one, as the reference's does: its error lies below the rounding of the probabilities, but shows in their sum.
+// e^x for x <= 0 within about 1e-4, by the method of Malossi, Ineichen, Bekas and Curioni (Fast Exponential Computation
+// on SIMD Architectures, 2015): the bits of x * log2(e), less a cubic in its fraction, read as a float. Attention in
+// 16-bit types takes this one, as the reference's does: its error lies below the rounding of the probabilities, but
+// shows in their sum.
 inline float FastExpOfNegative(float x) {
   constexpr float kLowest = -87.3365479f;  // ln of the smallest normal number
   const float clamped = x < kLowest ? kLowest : x;

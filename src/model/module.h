@@ -86,8 +86,8 @@ class LinearModule {
   std::unique_ptr<ModuleResult>& result() { return result_; }
 
   // y = x W^T + b in float: bf16 inputs with f32 accumulation when x and the weight are bf16, else f32 (mixed
-  // products are promoted, as in the reference: a bf16 model whose norms a smoothing step replaced runs in f32); the result is of type
-  // Promote(x, weight). `keep_packed` keeps the prepared weight for the next chunk.
+  // products are promoted, as in the reference: a bf16 model whose norms a smoothing step replaced runs in f32); the
+  // result is of type Promote(x, weight). `keep_packed` keeps the prepared weight for the next chunk.
   Tensor FloatForward(const ConstView& x, bool keep_packed = true);
   // The same with another weight of the same shape (a fake-quantized one), which the caller has prepared.
   Tensor FloatForward(const ConstView& x, const PackedWeight& packed, DType out_dtype);

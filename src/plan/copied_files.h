@@ -11,8 +11,8 @@ namespace modelslim {
 
 struct CopiedFile;
 
-// Every top-level *.json, *.py, *.txt and *.jinja except index files and whatever the output itself is called. config.json loses
-// `quantization_config` and gains the family's keys; it is only rewritten when something changes.
+// Every top-level *.json, *.py, *.txt and *.jinja except index files and whatever the output itself is called.
+// config.json loses `quantization_config` and gains the family's keys; it is only rewritten when something changes.
 std::vector<CopiedFile> FilesToCopy(const fs::path& model_path, const Family& family, const ModelPlan& plan);
 
 }  // namespace modelslim

@@ -50,7 +50,9 @@ class Collector {
     for (const ExtraTensor& extra : found->second) Add({extra.name, extra.dtype, extra.shape, extra.type, 0, 0, 0});
   }
 
-  void AddFloat(const std::string& name, DType dtype, const Shape& shape) { Add({name, dtype, shape, "FLOAT", 0, 0, 0}); }
+  void AddFloat(const std::string& name, DType dtype, const Shape& shape) {
+    Add({name, dtype, shape, "FLOAT", 0, 0, 0});
+  }
 
   void Add(OutputTensor tensor) {
     tensor.unit = unit_;
@@ -97,8 +99,10 @@ DescriptionGlobals GlobalsOf(const ModelLayout& layout, const ModelPlan& plan, c
       const LinearDecision& decision = plan.linears.find(module.name)->second;
       modes.push_back(decision.mode);
       // The last writer wins, as in the reference; only grouped types write.
-      if (IsMx(decision.mode)) globals.group_size = 32;
-      else if (decision.group_size > 0) globals.group_size = decision.group_size;
+      if (IsMx(decision.mode))
+        globals.group_size = 32;
+      else if (decision.group_size > 0)
+        globals.group_size = decision.group_size;
     }
   }
   if (!compat.december_2025) {
@@ -111,7 +115,8 @@ DescriptionGlobals GlobalsOf(const ModelLayout& layout, const ModelPlan& plan, c
   if (plan.static_fa) globals.fa_quant_type = "FAKQuant";
   globals.extra_entries = plan.extra_entries;
   if (plan.quarot) {
-    globals.quarot = DescriptionGlobals::Quarot{plan.quarot->max_tp_size, plan.quarot->heads_layers, plan.quarot->kronecker_layers};
+    globals.quarot =
+        DescriptionGlobals::Quarot{plan.quarot->max_tp_size, plan.quarot->heads_layers, plan.quarot->kronecker_layers};
   }
   if (plan.global_rotation) globals.global_rotation_file = kQuarotFile;
   return globals;

@@ -10,7 +10,8 @@
 
 namespace modelslim {
 
-// In write order: blocks as they are processed, modules in pre-order of the module tree, then what is outside of the blocks.
+// In write order: blocks as they are processed, modules in pre-order of the module tree, then what is outside of the
+// blocks.
 std::vector<OutputTensor> TensorsOf(const ModelLayout& layout, const ModelPlan& plan, const Compat& compat);
 
 DescriptionGlobals GlobalsOf(const ModelLayout& layout, const ModelPlan& plan, const Compat& compat);

@@ -124,7 +124,8 @@ class Reporter {
     if (chosen == 0) {
       plan_.Warn(where, fmt::format("{} selects nothing", config.type));
     } else if (shadowed > 0) {
-      plan_.Inform(where, fmt::format("{} of the {} layers it selects were taken by an earlier entry, which wins", shadowed, chosen));
+      plan_.Inform(where, fmt::format("{} of the {} layers it selects were taken by an earlier entry, which wins",
+                                      shadowed, chosen));
     }
   }
 
@@ -140,11 +141,13 @@ class Reporter {
 
 // The engine's name of the fused layer that `name` becomes a part of; empty when it stays alone.
 std::string FusedName(const std::string& name) {
-  constexpr std::pair<std::string_view, std::string_view> kParts[] = {
-      {"q_proj", "qkv_proj"},        {"k_proj", "qkv_proj"},
-      {"v_proj", "qkv_proj"},        {"gate_proj", "gate_up_proj"},
-      {"up_proj", "gate_up_proj"},   {"q_a_proj", "fused_qkv_a_proj"},
-      {"kv_a_proj_with_mqa", "fused_qkv_a_proj"}};
+  constexpr std::pair<std::string_view, std::string_view> kParts[] = {{"q_proj", "qkv_proj"},
+                                                                      {"k_proj", "qkv_proj"},
+                                                                      {"v_proj", "qkv_proj"},
+                                                                      {"gate_proj", "gate_up_proj"},
+                                                                      {"up_proj", "gate_up_proj"},
+                                                                      {"q_a_proj", "fused_qkv_a_proj"},
+                                                                      {"kv_a_proj_with_mqa", "fused_qkv_a_proj"}};
   // All projections of all experts of a block are one module for the engine.
   if (const size_t experts = name.find(".experts."); experts != std::string::npos) return name.substr(0, experts + 8);
   const size_t dot = name.rfind('.');
@@ -156,7 +159,8 @@ std::string FusedName(const std::string& name) {
 
 }  // namespace
 
-void ReportPatterns(const Recipe& recipe, const std::vector<ProcessorConfig>& process, const Family& family, ModelPlan& plan) {
+void ReportPatterns(const Recipe& recipe, const std::vector<ProcessorConfig>& process, const Family& family,
+                    ModelPlan& plan) {
   Reporter(recipe, family, plan).Report(process);
 }
 
@@ -178,9 +182,10 @@ void ReportFusedGroups(const Family& family, ModelPlan& plan) {
     example += ")";
   }
   if (mixed == 0) return;
-  plan.Warn(example, fmt::format("{} layer group{} that vLLM-Ascend and MindIE fuse would hold different types, which they "
-                                 "refuse to load; give all parts of a group the same type",
-                                 mixed, mixed == 1 ? "" : "s"));
+  plan.Warn(example,
+            fmt::format("{} layer group{} that vLLM-Ascend and MindIE fuse would hold different types, which they "
+                        "refuse to load; give all parts of a group the same type",
+                        mixed, mixed == 1 ? "" : "s"));
 }
 
 }  // namespace modelslim

@@ -9,12 +9,13 @@
 
 namespace modelslim {
 
-// Adds a warning for every pattern that matches nothing it could act on, names what it matches instead (modules that no step
-// visits, such as lm_head), and for entries that come to nothing because earlier ones took their layers.
-void ReportPatterns(const Recipe& recipe, const std::vector<ProcessorConfig>& process, const Family& family, ModelPlan& plan);
+// Adds a warning for every pattern that matches nothing it could act on, names what it matches instead (modules that no
+// step visits, such as lm_head), and for entries that come to nothing because earlier ones took their layers.
+void ReportPatterns(const Recipe& recipe, const std::vector<ProcessorConfig>& process, const Family& family,
+                    ModelPlan& plan);
 
-// Warns where layers that the engines fuse into one (q/k/v, gate/up, the experts of a block) would end with different types,
-// which they refuse to load.
+// Warns where layers that the engines fuse into one (q/k/v, gate/up, the experts of a block) would end with different
+// types, which they refuse to load.
 void ReportFusedGroups(const Family& family, ModelPlan& plan);
 
 }  // namespace modelslim

@@ -15,8 +15,8 @@ namespace {
 const TextSpec& SpecOf(const Recipe& recipe) {
   if (recipe.v1) return *recipe.v1;
   throw Error(ErrorCode::kToDo,
-              recipe.file + ": this version cannot run recipes of apiversion " + std::string(EnumName(recipe.api_version)) +
-                  " yet",
+              recipe.file + ": this version cannot run recipes of apiversion " +
+                  std::string(EnumName(recipe.api_version)) + " yet",
               "write the recipe for modelslim_v1");
 }
 
@@ -47,7 +47,8 @@ void StartDecisions(const Family& family, ModelPlan& plan) {
 
 void RefusePrior(const TextSpec& spec) {
   if (spec.prior.empty()) return;
-  throw Error(ErrorCode::kToDo, "spec.prior: this version cannot run stages before the main one yet", "remove spec.prior");
+  throw Error(ErrorCode::kToDo, "spec.prior: this version cannot run stages before the main one yet",
+              "remove spec.prior");
 }
 
 uint64_t ParamBytes(const ModuleInfo& module) {
@@ -86,7 +87,8 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
   plan.processors = MakeProcessors(spec.process, family);
   plan.unloaded = CheckAgainstCheckpoint(family.layout(), checkpoint);
   if (spec.runner == RunnerKind::kDpLayerWise) {
-    plan.model.Warn(recipe.file, "runner dp_layer_wise: this version works in one process, layer by layer; the result is the same");
+    plan.model.Warn(recipe.file,
+                    "runner dp_layer_wise: this version works in one process, layer by layer; the result is the same");
   }
   StartDecisions(family, plan.model);
   for (const auto& processor : plan.processors) {

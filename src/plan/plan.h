@@ -24,7 +24,7 @@ struct CopiedFile {
 };
 
 struct BlockCost {
-  int forwards = 0;               // passes over the calibration set
+  int forwards = 0;  // passes over the calibration set
   uint64_t bytes_read = 0;
   uint64_t bytes_written = 0;
   double multiply_adds_per_token = 0;
@@ -37,14 +37,14 @@ struct RunPlan {
   std::vector<std::unique_ptr<Processor>> processors;
   ModelPlan model;
   bool needs_data = false;
-  int data_passes = 0;             // steps that forward each block
-  bool writes = true;              // false: the recipe has no saver
+  int data_passes = 0;  // steps that forward each block
+  bool writes = true;   // false: the recipe has no saver
   Compat compat;
   OutputLayout layout;
   ShardNames names;
   DescriptionGlobals globals;
   std::vector<CopiedFile> copied;
-  std::vector<BlockCost> blocks;   // one per block, then one for what is outside of them
+  std::vector<BlockCost> blocks;      // one per block, then one for what is outside of them
   std::vector<std::string> unloaded;  // tensors of the checkpoint that the model does not use
 };
 

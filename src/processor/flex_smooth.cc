@@ -119,7 +119,8 @@ class FlexSmooth : public FlexProcessor {
       const FlexSearchResult found = FlexSmoothSearch(observer.Tokens(), weights);
       alpha = found.alpha;
       beta = found.beta;
-      LogDebug(fmt::format("{}: {} alpha {:.2f} beta {:.2f} error {:.5f}", path(), group.source, alpha, beta, found.error));
+      LogDebug(
+          fmt::format("{}: {} alpha {:.2f} beta {:.2f} error {:.5f}", path(), group.source, alpha, beta, found.error));
     }
     const Channels a = observer.stats().AbsMax();
     const Channels w = ClampWeightStatistic(ColumnMax(weights));
@@ -139,7 +140,9 @@ class FlexSmooth : public FlexProcessor {
 class FlexAwqSsz : public FlexProcessor {
  public:
   FlexAwqSsz(const ProcessorConfig& config, const FlexAwqSszConfig& own)
-      : FlexProcessor(config, own.enable_subgraph_type, own.select), alpha_(own.alpha), weight_(ToWeightSpec(own.qconfig.weight)) {
+      : FlexProcessor(config, own.enable_subgraph_type, own.select),
+        alpha_(own.alpha),
+        weight_(ToWeightSpec(own.qconfig.weight)) {
     if (own.qconfig.act && own.qconfig.act->dtype != QDType::kFloat) activation_ = ToActivationSpec(*own.qconfig.act);
   }
 

@@ -1,4 +1,5 @@
-// flex_smooth_quant and flex_awq_ssz: smoothing scales whose exponents are searched on the calibration tokens themselves.
+// flex_smooth_quant and flex_awq_ssz: smoothing scales whose exponents are searched on the calibration tokens
+// themselves.
 #pragma once
 
 #include <memory>

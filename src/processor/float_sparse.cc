@@ -68,7 +68,8 @@ class FloatSparse : public Processor {
         LogWarning(fmt::format("{} (float_sparse): no token reached {}, so it is not pruned", path(), name));
         continue;
       }
-      module.weight().Set(AdmmSparsify(module.weight().Get(), observer.stats(), options_, module.weight().name()).weight);
+      module.weight().Set(
+          AdmmSparsify(module.weight().Get(), observer.stats(), options_, module.weight().name()).weight);
     }
     observers_.clear();
   }

@@ -28,7 +28,8 @@ class KvSmooth : public Processor, public KvObserver {
     for (const BlockInfo& block : family.layout().blocks) {
       if (!family.KvSmoothUnits(block.index).empty()) return;
     }
-    throw Error(ErrorCode::kUnsupported, path() + ": kv_smooth has no place to fold its scales in the family " + std::string(family.name()),
+    throw Error(ErrorCode::kUnsupported,
+                path() + ": kv_smooth has no place to fold its scales in the family " + std::string(family.name()),
                 "remove this entry");
   }
 
@@ -98,9 +99,11 @@ class DynamicCache : public Processor, public KvObserver {
 
   void Preprocess(Block&, RunState&) override { observed_.clear(); }
 
-  void Observe(const std::string& attention, const ConstView& keys, const ConstView& values, const RowGroups& groups) override {
+  void Observe(const std::string& attention, const ConstView& keys, const ConstView& values,
+               const RowGroups& groups) override {
     if (!select_.Selects(attention)) return;
-    auto& [key, value] = observed_.try_emplace(attention, ActivationQuantizer(spec_), ActivationQuantizer(spec_)).first->second;
+    auto& [key, value] =
+        observed_.try_emplace(attention, ActivationQuantizer(spec_), ActivationQuantizer(spec_)).first->second;
     key.Calibrate(keys, groups.offsets, View{});
     value.Calibrate(values, groups.offsets, View{});
   }
@@ -110,7 +113,8 @@ class DynamicCache : public Processor, public KvObserver {
       if (!select_.Selects(attention)) continue;
       const auto seen = observed_.find(attention);
       if (seen == observed_.end()) {
-        throw Error(ErrorCode::kSpec, path() + ": no keys and values were seen in " + attention, "use a calibration set with at least one sample");
+        throw Error(ErrorCode::kSpec, path() + ": no keys and values were seen in " + attention,
+                    "use a calibration set with at least one sample");
       }
       AddValues(attention, "k_proj", *seen->second.first.params(), state);
       AddValues(attention, "v_proj", *seen->second.second.params(), state);
@@ -119,8 +123,8 @@ class DynamicCache : public Processor, public KvObserver {
   }
 
  private:
-  // The states have the model's type unless a step before this one makes the layer compute in f32: a replaced norm, or a
-  // projection that is quantized already.
+  // The states have the model's type unless a step before this one makes the layer compute in f32: a replaced norm, or
+  // a projection that is quantized already.
   void PlanAttention(const BlockInfo& block, const std::string& attention, DType model_dtype, ModelPlan& plan) const {
     std::map<std::string, int64_t> sizes;
     bool deployed = plan.f32_activations;
@@ -133,7 +137,8 @@ class DynamicCache : public Processor, public KvObserver {
       }
     }
     if (sizes.size() != 2) {
-      throw Error(ErrorCode::kUnsupported, path() + ": " + attention + " has no k_proj and v_proj, which the C8 format names its scales after",
+      throw Error(ErrorCode::kUnsupported,
+                  path() + ": " + attention + " has no k_proj and v_proj, which the C8 format names its scales after",
                   "exclude this attention");
     }
     const DType dtype = deployed ? DType::kF32 : model_dtype;
@@ -149,7 +154,8 @@ class DynamicCache : public Processor, public KvObserver {
     const DType dtype = state.plan.extras.find(attention)->second.front().dtype;
     const std::vector<float> zeros(params.scale.size(), 0.0f);
     state.extras[attention].push_back({base + "kv_cache_scale", ToTensor(params.scale, dtype)});
-    state.extras[attention].push_back({base + "kv_cache_offset", ToTensor(params.offset.empty() ? zeros : params.offset, dtype)});
+    state.extras[attention].push_back(
+        {base + "kv_cache_offset", ToTensor(params.offset.empty() ? zeros : params.offset, dtype)});
   }
 
   ActivationSpec spec_;

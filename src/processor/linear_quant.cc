@@ -14,18 +14,23 @@ constexpr int64_t kDefaultGroup = 128;
 
 ElementFormat FormatOf(QDType dtype) {
   switch (dtype) {
-    case QDType::kInt4: return ElementFormat::kInt4;
-    case QDType::kFp8E4M3: return ElementFormat::kFp8E4M3;
-    case QDType::kMxfp8: return ElementFormat::kMxFp8;
-    case QDType::kMxfp4: return ElementFormat::kMxFp4;
-    default: return ElementFormat::kInt8;
+    case QDType::kInt4:
+      return ElementFormat::kInt4;
+    case QDType::kFp8E4M3:
+      return ElementFormat::kFp8E4M3;
+    case QDType::kMxfp8:
+      return ElementFormat::kMxFp8;
+    case QDType::kMxfp4:
+      return ElementFormat::kMxFp4;
+    default:
+      return ElementFormat::kInt8;
   }
 }
 
 WeightMethod MethodOf(const QConfig& weight) {
   constexpr std::pair<std::string_view, WeightMethod> kNames[] = {
-      {"minmax", WeightMethod::kMinMax}, {"ssz", WeightMethod::kSsz},
-      {"mse_round", WeightMethod::kMseRound}, {"ceil_x", WeightMethod::kCeilX},
+      {"minmax", WeightMethod::kMinMax},           {"ssz", WeightMethod::kSsz},
+      {"mse_round", WeightMethod::kMseRound},      {"ceil_x", WeightMethod::kCeilX},
       {"fouroversix", WeightMethod::kFourOverSix}, {"dualscale", WeightMethod::kDualScale}};
   for (const auto& [name, method] : kNames) {
     if (name == weight.method) return method;
@@ -123,12 +128,24 @@ WeightSpec ToWeightSpec(const QConfig& weight) {
 ActivationSpec ToActivationSpec(const QConfig& act) {
   ActivationSpec spec;
   switch (act.scope) {
-    case QScope::kPerToken: spec.scope = ActivationScope::kPerToken; break;
-    case QScope::kPdMix: spec.scope = ActivationScope::kPdMix; break;
-    case QScope::kPerChannel: spec.scope = ActivationScope::kPerChannel; break;
-    case QScope::kPerBlock: spec.scope = ActivationScope::kPerBlock; break;
-    case QScope::kDualScale: spec.scope = ActivationScope::kDualScale; break;
-    default: spec.scope = ActivationScope::kPerTensor; break;
+    case QScope::kPerToken:
+      spec.scope = ActivationScope::kPerToken;
+      break;
+    case QScope::kPdMix:
+      spec.scope = ActivationScope::kPdMix;
+      break;
+    case QScope::kPerChannel:
+      spec.scope = ActivationScope::kPerChannel;
+      break;
+    case QScope::kPerBlock:
+      spec.scope = ActivationScope::kPerBlock;
+      break;
+    case QScope::kDualScale:
+      spec.scope = ActivationScope::kDualScale;
+      break;
+    default:
+      spec.scope = ActivationScope::kPerTensor;
+      break;
   }
   spec.format = FormatOf(act.dtype);
   spec.symmetric = act.symmetric;

@@ -7,7 +7,8 @@ namespace modelslim {
 void CheckScales(const QuantizedWeight& weight, const std::string& name) {
   const int64_t row = HasBadScale(weight);
   if (row < 0) return;
-  throw Error(ErrorCode::kInvalidModel, name + ": row " + std::to_string(row) + " holds NaN, infinity, or values too large to scale",
+  throw Error(ErrorCode::kInvalidModel,
+              name + ": row " + std::to_string(row) + " holds NaN, infinity, or values too large to scale",
               "check the source checkpoint (its file may be damaged), or exclude this layer");
 }
 

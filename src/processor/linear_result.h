@@ -5,8 +5,8 @@
 #include <string>
 
 #include "model/module.h"
-#include "quant/affine.h"
 #include "quant/activation.h"
+#include "quant/affine.h"
 #include "quant/weight_quantizer.h"
 #include "tensor/quant_mode.h"
 
@@ -15,11 +15,11 @@ namespace modelslim {
 class LinearResult : public ModuleResult {
  public:
   QuantMode mode = QuantMode::kFloat;
-  std::string by;                       // the recipe entry that made it
-  ActivationSpec activation;            // how inputs are treated at run time (not of weight-only modes)
+  std::string by;             // the recipe entry that made it
+  ActivationSpec activation;  // how inputs are treated at run time (not of weight-only modes)
   bool weight_only = false;
-  std::optional<AffineParams> input;    // static modes
-  WeightSpec spec;                      // how the codes come about, unless they were made some other way
+  std::optional<AffineParams> input;  // static modes
+  WeightSpec spec;                    // how the codes come about, unless they were made some other way
 
   // The codes; made now from the module's float weight when nothing needed them before.
   const QuantizedWeight& Weight(LinearModule& module);

@@ -1,5 +1,5 @@
-// What the recipe will make of every module, decided before any weight is read. Processors fill it in, the formats and the
-// runner go by it.
+// What the recipe will make of every module, decided before any weight is read. Processors fill it in, the formats and
+// the runner go by it.
 #pragma once
 
 #include <cstdint>
@@ -39,16 +39,17 @@ struct PlanNote {
 };
 
 struct ModelPlan {
-  std::map<std::string, LinearDecision, std::less<>> linears;              // every Linear of every block
-  std::map<std::string, DType, std::less<>> norm_biases;                   // norms that gain a bias: its dtype
-  std::map<std::string, std::vector<ExtraTensor>, std::less<>> extras;     // after the tensors of this module (or attention)
-  std::map<std::string, DType, std::less<>> float_dtypes;                  // float parameters that change their dtype
+  std::map<std::string, LinearDecision, std::less<>> linears;  // every Linear of every block
+  std::map<std::string, DType, std::less<>> norm_biases;       // norms that gain a bias: its dtype
+  std::map<std::string, std::vector<ExtraTensor>, std::less<>>
+      extras;                                              // after the tensors of this module (or attention)
+  std::map<std::string, DType, std::less<>> float_dtypes;  // float parameters that change their dtype
   std::vector<PlanNote> notes;
-  bool december_2025 = false;     // numbers and files of the December 2025 release where they differ; set before planning
+  bool december_2025 = false;  // numbers and files of the December 2025 release where they differ; set before planning
   bool kv_c8 = false;
   bool f32_activations = false;  // a step makes later forwards compute in f32 whatever the model's type
   bool static_fa = false;
-  std::vector<std::pair<std::string, std::string>> extra_entries;          // description entries that are no tensors
+  std::vector<std::pair<std::string, std::string>> extra_entries;  // description entries that are no tensors
   struct Quarot {
     int64_t max_tp_size = 0;
     std::vector<std::string> heads_layers, kronecker_layers;
@@ -56,7 +57,8 @@ struct ModelPlan {
   std::optional<Quarot> quarot;
   // Departures from the reference's numbers that the user asked for (--mend); set before any processor plans.
   struct Mends {
-    bool awq_gqa = false;  // ov groups whose query heads share value heads: one scale per value head, divided out of v_proj
+    bool awq_gqa =
+        false;  // ov groups whose query heads share value heads: one scale per value head, divided out of v_proj
   };
   Mends mends;
   bool global_rotation = false;  // optional/quarot.safetensors

@@ -49,7 +49,8 @@ const Entry* FindEntry(std::string_view type) {
 
 bool IsProcessorImplemented(std::string_view type) { return type == "load" || FindEntry(type) != nullptr; }
 
-std::vector<std::unique_ptr<Processor>> MakeProcessors(const std::vector<ProcessorConfig>& configs, const Family& family) {
+std::vector<std::unique_ptr<Processor>> MakeProcessors(const std::vector<ProcessorConfig>& configs,
+                                                       const Family& family) {
   std::vector<std::unique_ptr<Processor>> made;
   for (const ProcessorConfig& config : configs) {
     if (config.type == "load") continue;

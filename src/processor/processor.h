@@ -1,6 +1,6 @@
-// A step of the recipe. For every block, in the order of the recipe: Preprocess, then (if it needs data) one forward of all
-// calibration samples, then Postprocess; all steps finish a block before any begins the next. A step sees the block as the
-// steps before it left it.
+// A step of the recipe. For every block, in the order of the recipe: Preprocess, then (if it needs data) one forward of
+// all calibration samples, then Postprocess; all steps finish a block before any begins the next. A step sees the block
+// as the steps before it left it.
 #pragma once
 
 #include <functional>
@@ -27,12 +27,12 @@ using ExtraValues = std::map<std::string, std::vector<ExtraValue>, std::less<>>;
 struct RunState {
   const Family& family;
   const ModelPlan& plan;
-  Block& rest;                  // modules outside of the blocks
-  bool data_free = false;       // no step of the run needs data: nothing will ever be forwarded
-  bool keep_packed = true;      // memory allows keeping prepared weights and codes between chunks
-  fs::path scratch;             // directory for what does not fit into memory
-  fs::path output;              // directory that is written
-  ExtraValues extras;           // taken by the saver when the block (or the rest) is written
+  Block& rest;              // modules outside of the blocks
+  bool data_free = false;   // no step of the run needs data: nothing will ever be forwarded
+  bool keep_packed = true;  // memory allows keeping prepared weights and codes between chunks
+  fs::path scratch;         // directory for what does not fit into memory
+  fs::path output;          // directory that is written
+  ExtraValues extras;       // taken by the saver when the block (or the rest) is written
 };
 
 class Processor {
@@ -63,7 +63,8 @@ class Processor {
 };
 
 // The steps of a recipe in order. Throws Error(kUnsupported) naming the entry for a type that this version cannot run.
-std::vector<std::unique_ptr<Processor>> MakeProcessors(const std::vector<ProcessorConfig>& configs, const Family& family);
+std::vector<std::unique_ptr<Processor>> MakeProcessors(const std::vector<ProcessorConfig>& configs,
+                                                       const Family& family);
 
 // Types that MakeProcessors knows, for listings.
 bool IsProcessorImplemented(std::string_view type);

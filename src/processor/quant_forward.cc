@@ -27,9 +27,10 @@ class CalibratingStage : public ActivationStage {
     const auto* that = dynamic_cast<const CalibratingStage*>(&other);
     if (that == nullptr || used_ || that->used_) return false;
     const ActivationSpec &a = spec_.activation, &b = that->spec_.activation;
-    const bool same_input = spec_.weight_only == that->spec_.weight_only &&
-                            (spec_.weight_only || (a.scope == b.scope && a.format == b.format && a.symmetric == b.symmetric &&
-                                                   a.method == b.method && a.aggregation == b.aggregation));
+    const bool same_input =
+        spec_.weight_only == that->spec_.weight_only &&
+        (spec_.weight_only || (a.scope == b.scope && a.format == b.format && a.symmetric == b.symmetric &&
+                               a.method == b.method && a.aggregation == b.aggregation));
     return same_input && hessian_.has_value() == that->hessian_.has_value();
   }
 
@@ -92,7 +93,9 @@ class CalibratingForward : public LinearForward {
   DType used_float_type_ = DType::kF32;
 };
 
-CalibratingForward* Calibrating(LinearModule& module) { return dynamic_cast<CalibratingForward*>(module.forward().get()); }
+CalibratingForward* Calibrating(LinearModule& module) {
+  return dynamic_cast<CalibratingForward*>(module.forward().get());
+}
 
 // What a later processor's forward sees: deployed inputs, and weights dequantized to f32.
 class DeployedStage : public ActivationStage {
@@ -191,7 +194,8 @@ void Deploy(LinearModule& module) {
   if (IsStatic(spec)) {
     const std::optional<AffineTable> params = forward->stage()->quantizer()->params();
     MODELSLIM_CHECK(params.has_value());
-    result->input = AffineParams{params->scale.front(), params->offset.empty() ? 0.0f : params->offset.front(), params->dtype};
+    result->input =
+        AffineParams{params->scale.front(), params->offset.empty() ? 0.0f : params->offset.front(), params->dtype};
   }
   if (spec.gptq) {
     const Tensor hessian = forward->stage()->hessian()->Value();

@@ -32,8 +32,8 @@ int64_t CalibrationSamples(LinearModule& module);
 // True when a static range is needed and no token ever reached the module.
 bool IsUnseen(LinearModule& module);
 
-// Ends calibration: the module gets its LinearResult and, for later processors, the deployed forward. Codes of data-free weights
-// are made only when somebody asks.
+// Ends calibration: the module gets its LinearResult and, for later processors, the deployed forward. Codes of
+// data-free weights are made only when somebody asks.
 void Deploy(LinearModule& module);
 
 }  // namespace modelslim

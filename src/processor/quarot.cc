@@ -51,7 +51,9 @@ void Apply(Block& block, const RotationStep& step, const std::vector<Rotation>& 
   }
   target.weight->Transform([rotation](const View& w) { RotateLeft(w, View{}, rotation); });
   if (target.bias == nullptr) return;
-  target.bias->Transform([rotation](const View& b) { RotateLeft(View{b.data, b.dtype, {b.size(), 1}}, View{}, rotation); });
+  target.bias->Transform([rotation](const View& b) {
+    RotateLeft(View{b.data, b.dtype, {b.size(), 1}}, View{}, rotation);
+  });
 }
 
 Channels ToChannels(const ConstView& values) {
@@ -144,15 +146,19 @@ class Quarot : public Processor {
   void Plan(const Family& family, ModelPlan& plan) const override {
     const std::optional<RotationPlan> rotations = family.Rotations();
     if (!rotations) {
-      throw Error(ErrorCode::kUnsupported, path() + ": the family " + std::string(family.name()) + " has no rotation map", "remove this entry");
+      throw Error(ErrorCode::kUnsupported,
+                  path() + ": the family " + std::string(family.name()) + " has no rotation map", "remove this entry");
     }
     MakeMatrices(*rotations);  // refuses sizes that cannot be made, before anything is read
     plan.global_rotation = own_.export_extra_info;
     for (const ModuleInfo& module : family.layout().rest) {
-      for (const ParamInfo& param : module.params) plan.unties_embeddings = plan.unties_embeddings || !param.alias_of.empty();
+      for (const ParamInfo& param : module.params)
+        plan.unties_embeddings = plan.unties_embeddings || !param.alias_of.empty();
     }
     if (plan.unties_embeddings) {
-      plan.Inform(path(), "the tied embedding and lm_head are separated, and config.json says so: rotated, they are two matrices");
+      plan.Inform(
+          path(),
+          "the tied embedding and lm_head are separated, and config.json says so: rotated, they are two matrices");
     }
     if (own_.online) PlanOnline(family, plan);
   }
@@ -197,7 +203,8 @@ class Quarot : public Processor {
       RotationOptions options;
       options.mode = spec.shifted ? RotationMode::kBlockHadamardShifted : RotationMode::kHadamard;
       options.block_size = own_.block_size;
-      matrices.push_back(Rotation::Make(spec.size, options, path() + ": a rotation of size " + std::to_string(spec.size)));
+      matrices.push_back(
+          Rotation::Make(spec.size, options, path() + ": a rotation of size " + std::to_string(spec.size)));
     }
     return matrices;
   }
@@ -221,7 +228,9 @@ class Quarot : public Processor {
 
   void PlanOnline(const Family& family, ModelPlan& plan) const {
     if (family.OnlineRotations(0).empty()) {
-      throw Error(ErrorCode::kUnsupported, path() + ": online rotation is not defined for the family " + std::string(family.name()), "set online: false");
+      throw Error(ErrorCode::kUnsupported,
+                  path() + ": online rotation is not defined for the family " + std::string(family.name()),
+                  "set online: false");
     }
     const OnlineMatrices made = MakeOnline(family);
     plan.quarot = ModelPlan::Quarot{own_.max_tp_size, {}, {}};
@@ -237,7 +246,8 @@ class Quarot : public Processor {
     }
     for (const int64_t layer : own_.down_proj_online_layers) {
       if (layer >= static_cast<int64_t>(family.layout().blocks.size())) {
-        plan.Warn(path() + ".down_proj_online_layers", fmt::format("layer {} does not exist; the model has {}", layer, family.layout().blocks.size()));
+        plan.Warn(path() + ".down_proj_online_layers",
+                  fmt::format("layer {} does not exist; the model has {}", layer, family.layout().blocks.size()));
       }
     }
   }

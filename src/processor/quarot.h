@@ -1,5 +1,5 @@
-// quarot: rotates the residual stream (and, online, what enters o_proj and down_proj) by Hadamard matrices, which spreads
-// outliers over all channels and leaves the function of the model as it is.
+// quarot: rotates the residual stream (and, online, what enters o_proj and down_proj) by Hadamard matrices, which
+// spreads outliers over all channels and leaves the function of the model as it is.
 #pragma once
 
 #include <memory>

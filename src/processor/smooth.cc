@@ -18,7 +18,8 @@ struct SmoothOptions {
   float scale_min = 1e-5f;
   bool symmetric = true;
   std::vector<SubgraphType> types;
-  // 26.1.0: smooth_quant gives every norm it touches a bias, iter_smooth only where there is a shift or one was there before.
+  // 26.1.0: smooth_quant gives every norm it touches a bias, iter_smooth only where there is a shift or one was there
+  // before.
   bool always_norm_bias = false;
 };
 
@@ -53,7 +54,8 @@ class SmoothProcessor : public Processor {
         norm.Replace(AddsNormBias(state.plan) || norm.bias() != nullptr);
       }
       LinearModule& observed = *block.FindLinear(group.targets.front());
-      if (observers_.try_emplace(observed.name()).second) observed.observers().push_back(&observers_.at(observed.name()));
+      if (observers_.try_emplace(observed.name()).second)
+        observed.observers().push_back(&observers_.at(observed.name()));
     }
   }
 
@@ -129,8 +131,8 @@ std::unique_ptr<Processor> MakeSmoothQuant(const ProcessorConfig& config) {
   options.symmetric = own.symmetric;
   options.types = {SubgraphType::kNormLinear};
   options.always_norm_bias = true;
-  return std::make_unique<SmoothProcessor>(config, std::move(options),
-                                           [select = own.select](const std::string& name) { return select.Selects(name); });
+  return std::make_unique<SmoothProcessor>(
+      config, std::move(options), [select = own.select](const std::string& name) { return select.Selects(name); });
 }
 
 std::unique_ptr<Processor> MakeIterSmooth(const ProcessorConfig& config) {
@@ -140,8 +142,8 @@ std::unique_ptr<Processor> MakeIterSmooth(const ProcessorConfig& config) {
   options.scale_min = static_cast<float>(own.scale_min);
   options.symmetric = own.symmetric;
   options.types = own.enable_subgraph_type;
-  return std::make_unique<SmoothProcessor>(config, std::move(options),
-                                           [select = own.select](const std::string& name) { return select.Selects(name); });
+  return std::make_unique<SmoothProcessor>(
+      config, std::move(options), [select = own.select](const std::string& name) { return select.Selects(name); });
 }
 
 }  // namespace modelslim

@@ -22,9 +22,10 @@ void RequireSubgraphs(const Family& family, const std::string& path, const std::
   for (const BlockInfo& block : family.layout().blocks) {
     if (!family.Subgraphs(block.index).empty()) return;
   }
-  throw Error(ErrorCode::kUnsupported, path + ": " + type + " needs smoothing groups, and the family " +
-                                           std::string(family.name()) + " declares none",
-              "remove this entry, or choose a model of another family");
+  throw Error(
+      ErrorCode::kUnsupported,
+      path + ": " + type + " needs smoothing groups, and the family " + std::string(family.name()) + " declares none",
+      "remove this entry, or choose a model of another family");
 }
 
 LinearParams MutableLinear(LinearModule& linear) {
@@ -46,21 +47,25 @@ HeadLayout HeadsOf(const Subgraph& group) { return {group.heads, group.kv_heads}
 std::optional<RowRanges> ValueRows(const Subgraph& group, LinearModule& source) {
   const Shape& shape = source.weight().shape();
   switch (group.fusion) {
-    case Subgraph::Fusion::kNone: return std::nullopt;
-    case Subgraph::Fusion::kQkv: return FusedQkvValueRows(shape[1], shape[0], HeadsOf(group));
-    case Subgraph::Fusion::kKv: return FusedKvValueRows(shape[0], group.heads, group.nope_dim, group.v_dim);
+    case Subgraph::Fusion::kNone:
+      return std::nullopt;
+    case Subgraph::Fusion::kQkv:
+      return FusedQkvValueRows(shape[1], shape[0], HeadsOf(group));
+    case Subgraph::Fusion::kKv:
+      return FusedKvValueRows(shape[0], group.heads, group.nope_dim, group.v_dim);
   }
   return std::nullopt;
 }
 
 void ApplyToLinears(Block& block, const Subgraph& group, const Channels& scale) {
-  ApplyLinearLinear(MutableLinear(*block.FindLinear(group.source)), MutableLinear(*block.FindLinear(group.targets.front())),
-                    scale);
+  ApplyLinearLinear(MutableLinear(*block.FindLinear(group.source)),
+                    MutableLinear(*block.FindLinear(group.targets.front())), scale);
 }
 
 void ApplyToOv(Block& block, const Subgraph& group, const OvScale& scale) {
   LinearModule& source = *block.FindLinear(group.source);
-  ApplyOv(MutableLinear(source), MutableLinear(*block.FindLinear(group.targets.front())), scale, ValueRows(group, source));
+  ApplyOv(MutableLinear(source), MutableLinear(*block.FindLinear(group.targets.front())), scale,
+          ValueRows(group, source));
 }
 
 void ApplyToNorm(Block& block, const Subgraph& group, const Channels& scale, const Channels* shift) {

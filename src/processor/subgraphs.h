@@ -13,8 +13,8 @@
 
 namespace modelslim {
 
-// Groups of `block` that are selected, in processing order: up-down, ov, linear-linear, norm-linear, ties as the family declares
-// them. `selects` is asked about the source's name.
+// Groups of `block` that are selected, in processing order: up-down, ov, linear-linear, norm-linear, ties as the family
+// declares them. `selects` is asked about the source's name.
 std::vector<Subgraph> SelectSubgraphs(const Family& family, int block, const std::vector<SubgraphType>& enabled,
                                       const std::function<bool(const std::string&)>& selects);
 

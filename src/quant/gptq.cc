@@ -168,7 +168,7 @@ class Solver {
           min = row[c] < min || std::isnan(row[c]) ? row[c] : min;
           max = row[c] > max || std::isnan(row[c]) ? row[c] : max;
         }
-      // The values have the weight's type even where they are kept, and used, as f32 (per group).
+        // The values have the weight's type even where they are kept, and used, as f32 (per group).
         const AffineParams params = ParamsFromRange(min, max, dtype_, format_);
         scale_[r * groups_ + group] = params.scale;
         offset_[r * groups_ + group] = params.offset;

@@ -13,9 +13,9 @@ namespace {
 constexpr uint64_t kFixed = uint64_t{600} << 20;
 
 struct Needs {
-  uint64_t weights = 0;     // prepared weights of the largest block
-  uint64_t largest = 0;     // of the largest Linear, while it is quantized or prepared
-  uint64_t per_token = 0;   // intermediates of one row
+  uint64_t weights = 0;    // prepared weights of the largest block
+  uint64_t largest = 0;    // of the largest Linear, while it is quantized or prepared
+  uint64_t per_token = 0;  // intermediates of one row
 };
 
 Needs NeedsOf(const Family& family) {
@@ -31,7 +31,8 @@ Needs NeedsOf(const Family& family) {
       needs.largest = std::max(needs.largest, elements * 4);
     }
     needs.weights = std::max(needs.weights, weights);
-    // Every multiply-add of a row per hidden element is one element of some intermediate, give or take; f32 and a copy of each.
+    // Every multiply-add of a row per hidden element is one element of some intermediate, give or take; f32 and a copy
+    // of each.
     const auto wide = static_cast<uint64_t>(family.MultiplyAddsPerToken(block.index)) / std::max<uint64_t>(width, 1);
     needs.per_token = std::max(needs.per_token, (wide + 4 * width) * 8);
   }

@@ -1,5 +1,5 @@
-// The hidden states of all calibration samples between two blocks, in mapped files: they count as page cache, not as memory of
-// the process, and an interrupted run finds them again.
+// The hidden states of all calibration samples between two blocks, in mapped files: they count as page cache, not as
+// memory of the process, and an interrupted run finds them again.
 #pragma once
 
 #include <cstdint>

@@ -18,7 +18,8 @@ using nlohmann::json;
 
 json ToJson(const JournalUnit& unit) {
   json line = {{"unit", unit.unit}, {"tensors", unit.hashes}};
-  if (unit.hidden) line["hidden"] = {{"file", unit.hidden->file}, {"dtype", unit.hidden->dtype}, {"hash", unit.hidden->hash}};
+  if (unit.hidden)
+    line["hidden"] = {{"file", unit.hidden->file}, {"dtype", unit.hidden->dtype}, {"hash", unit.hidden->hash}};
   if (!unit.facts.empty()) line["facts"] = unit.facts;
   return line;
 }
@@ -71,7 +72,8 @@ bool Journal::Replay(const std::string& identity) {
   if (first) return false;
   fd_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
   if (fd_ < 0) ThrowSystemError("cannot open", path_);
-  if (ftruncate(fd_, static_cast<off_t>(good)) != 0 || lseek(fd_, 0, SEEK_END) < 0) ThrowSystemError("cannot repair", path_);
+  if (ftruncate(fd_, static_cast<off_t>(good)) != 0 || lseek(fd_, 0, SEEK_END) < 0)
+    ThrowSystemError("cannot repair", path_);
   return true;
 }
 

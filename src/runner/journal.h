@@ -23,11 +23,11 @@ struct JournalUnit {
   int unit = 0;
   std::map<std::string, std::string> hashes;  // output tensor -> XXH3-128 of its bytes
   std::optional<SavedHidden> hidden;
-  std::string facts;                          // what the summary and the ledger want to keep, as JSON text
+  std::string facts;  // what the summary and the ledger want to keep, as JSON text
 };
 
-// An append-only file of JSON lines. The first line identifies the run (what is quantized, how, into which layout); each
-// further line is a finished unit and is synced before Append returns. A torn last line is dropped.
+// An append-only file of JSON lines. The first line identifies the run (what is quantized, how, into which layout);
+// each further line is a finished unit and is synced before Append returns. A torn last line is dropped.
 class Journal {
  public:
   // Opens `path`. If it belongs to the run `identity`, its units can be read; otherwise it is started anew.

@@ -44,7 +44,8 @@ struct Job {
 std::string HashOf(const HiddenFile& hidden) { return HashHex(BytesOf(hidden.All())); }
 
 struct OutputWriter::State {
-  State(const OutputLayout& planned, Journal& record) : layout(planned), journal(record), done(planned.tensors.size(), false) {}
+  State(const OutputLayout& planned, Journal& record)
+      : layout(planned), journal(record), done(planned.tensors.size(), false) {}
 
   const OutputLayout& layout;
   Journal& journal;
@@ -139,7 +140,8 @@ struct OutputWriter::State {
     for (size_t i = 0; i < held.size(); ++i) {
       if (const HiddenFile* hidden = held_hidden[i]) {
         hidden->Sync();
-        held[i].hidden = SavedHidden{hidden->path().filename().string(), std::string(DTypeName(hidden->dtype())), HashOf(*hidden)};
+        held[i].hidden =
+            SavedHidden{hidden->path().filename().string(), std::string(DTypeName(hidden->dtype())), HashOf(*hidden)};
       }
       journal.Append(held[i]);
       const std::lock_guard lock(mutex);
@@ -193,7 +195,8 @@ OutputWriter::~OutputWriter() {
   {
     const std::lock_guard lock(state_->mutex);
     state_->stopping = true;
-    // On the way out of an error what is still queued is dropped; the journal does not know it, so a later run writes it.
+    // On the way out of an error what is still queued is dropped; the journal does not know it, so a later run writes
+    // it.
     if (std::uncaught_exceptions() > 0) {
       state_->queue.clear();
       state_->queued_bytes = 0;
@@ -208,7 +211,8 @@ void OutputWriter::Put(const std::string& name, Tensor value) {
   if (planned == nullptr || planned->dtype != value.dtype() || planned->shape != value.shape()) {
     throw Error(ErrorCode::kUnexpected,
                 "output tensor " + name + ": planned " +
-                    (planned == nullptr ? "nothing" : std::string(DTypeName(planned->dtype)) + " " + ShapeText(planned->shape)) +
+                    (planned == nullptr ? "nothing"
+                                        : std::string(DTypeName(planned->dtype)) + " " + ShapeText(planned->shape)) +
                     ", made " + std::string(DTypeName(value.dtype())) + " " + ShapeText(value.shape()),
                 "please report this with the recipe");
   }
@@ -242,7 +246,8 @@ void OutputWriter::Drain() {
   std::unique_lock lock(state_->mutex);
   state_->flush = true;
   state_->not_empty.notify_all();
-  state_->recorded_changed.wait(lock, [this] { return state_->error || (state_->queue.empty() && !state_->busy && !state_->flush); });
+  state_->recorded_changed.wait(
+      lock, [this] { return state_->error || (state_->queue.empty() && !state_->busy && !state_->flush); });
   if (state_->error) std::rethrow_exception(state_->error);
 }
 
@@ -256,7 +261,8 @@ void OutputWriter::Publish() {
   Drain();
   for (size_t i = 0; i < state_->done.size(); ++i) {
     if (!state_->done[i]) {
-      throw Error(ErrorCode::kUnexpected, "output tensor " + state_->layout.tensors[i].name + " was planned but never written",
+      throw Error(ErrorCode::kUnexpected,
+                  "output tensor " + state_->layout.tensors[i].name + " was planned but never written",
                   "please report this with the recipe");
     }
   }

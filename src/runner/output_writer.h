@@ -1,5 +1,5 @@
-// Writes planned tensors into their places from a thread of its own, so that computing never waits for the disk, and records
-// finished units in the journal.
+// Writes planned tensors into their places from a thread of its own, so that computing never waits for the disk, and
+// records finished units in the journal.
 #pragma once
 
 #include <cstdint>
@@ -9,31 +9,32 @@
 
 #include "base/file.h"
 #include "format/layout.h"
-#include "runner/journal.h"
 #include "runner/hidden_store.h"
+#include "runner/journal.h"
 #include "tensor/tensor.h"
 
 namespace modelslim {
 
 class OutputWriter {
  public:
-  // Creates the shards (names + ".partial", full size) in `directory`, or goes on with those that an earlier run left. Both the
-  // layout and the journal must outlive the writer. `resume`: the shards must be there.
+  // Creates the shards (names + ".partial", full size) in `directory`, or goes on with those that an earlier run left.
+  // Both the layout and the journal must outlive the writer. `resume`: the shards must be there.
   OutputWriter(const OutputLayout& layout, fs::path directory, Journal& journal, bool resume);
   ~OutputWriter();
   OutputWriter(const OutputWriter&) = delete;
   OutputWriter& operator=(const OutputWriter&) = delete;
 
-  // Queues a tensor. Throws Error(kUnexpected) when name, dtype or shape are not as planned, or it was put before. Blocks while
-  // too much is waiting. An error of the writing thread is thrown by the next call.
+  // Queues a tensor. Throws Error(kUnexpected) when name, dtype or shape are not as planned, or it was put before.
+  // Blocks while too much is waiting. An error of the writing thread is thrown by the next call.
   void Put(const std::string& name, Tensor value);
   // The same for memory that stays valid until the writer has passed it (mapped weights).
   void PutView(const std::string& name, const ConstView& view);
 
-  // All tensors of the unit have been put. Once they are on disk (and `hidden`, if given, which must not change until then), the
-  // journal gets its line.
+  // All tensors of the unit have been put. Once they are on disk (and `hidden`, if given, which must not change until
+  // then), the journal gets its line.
   void FinishUnit(int unit, const HiddenFile* hidden, std::string facts);
-  // Waits until everything queued is written and recorded; `record` forces journal lines that are held back to save syncs.
+  // Waits until everything queued is written and recorded; `record` forces journal lines that are held back to save
+  // syncs.
   void Drain();
   // Waits until the line of `unit` is in the journal.
   void WaitForUnit(int unit);

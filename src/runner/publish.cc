@@ -16,13 +16,15 @@ namespace {
 
 // Names that this tool (and the one whose format it writes) gives to weights and their index.
 bool IsOurWeightFile(const std::string& name) {
-  return name.starts_with("quant_model_weight") && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
+  return name.starts_with("quant_model_weight") &&
+         (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
 }
 
 void RemoveOldOutput(const fs::path& save_path, const OutputLayout& layout) {
   fs::remove(save_path / kDescriptionFile);
   const auto is_new = [&layout](const std::string& name) {
-    return std::any_of(layout.shards.begin(), layout.shards.end(), [&](const OutputShard& shard) { return shard.file == name; });
+    return std::any_of(layout.shards.begin(), layout.shards.end(),
+                       [&](const OutputShard& shard) { return shard.file == name; });
   };
   for (const fs::directory_entry& entry : fs::directory_iterator(save_path)) {
     const std::string name = entry.path().filename().string();
@@ -30,7 +32,8 @@ void RemoveOldOutput(const fs::path& save_path, const OutputLayout& layout) {
     if (IsOurWeightFile(name) && !is_new(name)) {
       fs::remove(entry.path());
     } else if (name.ends_with(".safetensors") && !is_new(name)) {
-      LogWarning(entry.path().string() + " is not part of the output; loaders that read every .safetensors file will read it too");
+      LogWarning(entry.path().string() +
+                 " is not part of the output; loaders that read every .safetensors file will read it too");
     }
   }
 }

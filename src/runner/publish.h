@@ -12,8 +12,8 @@ namespace modelslim {
 
 struct RunReport;
 
-// Removes what an earlier output of ours left (old weight files, its description first, so that nothing half-replaced looks
-// complete), names the shards, copies the model's files, writes index, ledger and, last, the description.
+// Removes what an earlier output of ours left (old weight files, its description first, so that nothing half-replaced
+// looks complete), names the shards, copies the model's files, writes index, ledger and, last, the description.
 void PublishOutput(const RunPlan& plan, const fs::path& model_path, const fs::path& save_path, const RunReport& report,
                    OutputWriter& writer);
 

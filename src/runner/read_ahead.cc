@@ -21,7 +21,8 @@ void Populate(const ConstView& view) {
 #endif
   volatile unsigned char sum = 0;
   for (uintptr_t page = begin; page < end; page += kPage) {
-    sum = static_cast<unsigned char>(sum + *reinterpret_cast<const volatile unsigned char*>(page < address ? address : page));
+    sum = static_cast<unsigned char>(sum +
+                                     *reinterpret_cast<const volatile unsigned char*>(page < address ? address : page));
   }
 }
 

@@ -68,7 +68,11 @@ class DirectoryLock {
 class Run {
  public:
   Run(RunPlan& plan, const WeightSource& source, const TokenBatch* batch, const RunOptions& options)
-      : plan_(plan), layout_(plan.family->layout()), source_(source), batch_(batch), options_(options),
+      : plan_(plan),
+        layout_(plan.family->layout()),
+        source_(source),
+        batch_(batch),
+        options_(options),
         work_(WorkDirectory(options.save_path)) {
     if (plan.needs_data && (batch == nullptr || batch->offsets.size() < 2)) {
       throw Error(ErrorCode::kInvalidDataset, "the recipe needs calibration data, and the dataset has no samples",
@@ -85,7 +89,8 @@ class Run {
     OpenJournal(identity);
     if (plan_.writes) writer_.emplace(plan_.layout, options_.save_path, *journal_, resumes_);
     rest_ = plan_.family->MakeBlock(-1, source_);
-    state_.emplace(RunState{*plan_.family, plan_.model, *rest_, !plan_.needs_data, residency_.keep_packed, work_, options_.save_path, {}});
+    state_.emplace(RunState{
+        *plan_.family, plan_.model, *rest_, !plan_.needs_data, residency_.keep_packed, work_, options_.save_path, {}});
     try {
       WalkBlocks();
       FinishRest();
@@ -98,7 +103,9 @@ class Run {
     report_.peak_anonymous = memory.peak();
     report_.output_bytes = plan_.writes ? plan_.layout.total_size : 0;
     report_.units = Units();
-    report_.stages = {{"forward passes", forward_seconds_}, {"processors", process_seconds_}, {"quantize and queue", save_seconds_},
+    report_.stages = {{"forward passes", forward_seconds_},
+                      {"processors", process_seconds_},
+                      {"quantize and queue", save_seconds_},
                       {"waiting for the disk", wait_seconds_}};
     return std::move(report_);
   }
@@ -138,7 +145,8 @@ class Run {
     }
     const bool all = static_cast<int>(finished.size()) == Units();
     for (const OutputShard& shard : plan_.layout.shards) {
-      const fs::path partial = options_.save_path / (shard.file + ".partial"), published = options_.save_path / shard.file;
+      const fs::path partial = options_.save_path / (shard.file + ".partial"),
+                     published = options_.save_path / shard.file;
       std::error_code ignored;
       if (fs::file_size(partial, ignored) == shard.size) continue;
       if (!(all && fs::file_size(published, ignored) == shard.size)) return false;
@@ -184,8 +192,8 @@ class Run {
     const StageClock clock(&forward_seconds_);
     for (const Chunk& chunk : residency_.chunks) {
       const int64_t begin = batch_->offsets[chunk.begin], end = batch_->offsets[chunk.end];
-      const Tensor embedded =
-          plan_.family->Embed(*rest_, std::span(batch_->ids).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+      const Tensor embedded = plan_.family->Embed(
+          *rest_, std::span(batch_->ids).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
       hidden_[current_]->set_dtype(embedded.dtype());
       Convert(embedded.view(), hidden_[current_]->Rows(begin, end));
     }
@@ -214,7 +222,8 @@ class Run {
       if (processor->ForwardsAgain() && hands_on) Forward(block, *processor, hidden_[target].get());
     }
     const bool handed_on = final_step != nullptr && !last;
-    Save(block, layout_.blocks[index].modules, layout_.blocks[index].attention, index, handed_on ? hidden_[target].get() : nullptr);
+    Save(block, layout_.blocks[index].modules, layout_.blocks[index].attention, index,
+         handed_on ? hidden_[target].get() : nullptr);
     if (handed_on) current_ = target;
     // The file that the next block will write is the one the journal points to until this block's line is there.
     if (writer_ && plan_.needs_data && index > 0 && !last) {
@@ -246,7 +255,8 @@ class Run {
       Convert(result.view(), out->Rows(begin, end));
     }
     ++report_.forwards;
-    report_.gemm_flops += 2 * plan_.blocks[block.info().index].multiply_adds_per_token * static_cast<double>(batch_->offsets.back());
+    report_.gemm_flops +=
+        2 * plan_.blocks[block.info().index].multiply_adds_per_token * static_cast<double>(batch_->offsets.back());
   }
 
   void Save(Block& block, const std::vector<ModuleInfo>& modules, const std::vector<std::string>& attention, int unit,
@@ -257,7 +267,8 @@ class Run {
     SaveModules(block, modules, attention, plan_, source_, {options_.measure_errors, plan_.writes}, state_->extras,
                 writer_ ? &*writer_ : nullptr, &entries);
     if (writer_) writer_->FinishUnit(unit, hidden, LedgerText(entries));
-    report_.ledger.insert(report_.ledger.end(), std::make_move_iterator(entries.begin()), std::make_move_iterator(entries.end()));
+    report_.ledger.insert(report_.ledger.end(), std::make_move_iterator(entries.begin()),
+                          std::make_move_iterator(entries.end()));
   }
 
   void FinishRest() {

@@ -13,9 +13,9 @@ namespace modelslim {
 
 struct RunOptions {
   fs::path model_path, save_path;
-  uint64_t memory_limit = 0;     // bytes of anonymous memory; 0: 80 % of what the machine offers
-  bool fresh = false;            // forget an interrupted run
-  bool measure_errors = true;    // quantization error of every weight, for the ledger
+  uint64_t memory_limit = 0;   // bytes of anonymous memory; 0: 80 % of what the machine offers
+  bool fresh = false;          // forget an interrupted run
+  bool measure_errors = true;  // quantization error of every weight, for the ledger
   bool show_progress = true;
 };
 
@@ -28,17 +28,17 @@ struct RunReport {
   std::vector<LedgerEntry> ledger;
   std::vector<StageTime> stages;
   double seconds = 0;
-  int64_t forwards = 0;          // block forwards of the whole calibration set
-  int64_t tokens = 0;            // in the calibration set
+  int64_t forwards = 0;  // block forwards of the whole calibration set
+  int64_t tokens = 0;    // in the calibration set
   int resumed_units = 0;
   int units = 0;
-  uint64_t output_bytes = 0;     // of the tensors
+  uint64_t output_bytes = 0;  // of the tensors
   uint64_t peak_anonymous = 0;
-  double gemm_flops = 0;         // of the Linears in all forwards
+  double gemm_flops = 0;  // of the Linears in all forwards
 };
 
-// `identity` names the run for the journal (PlanIdentity). `batch` may be null when the plan needs no data. On Ctrl-C throws
-// Stopped after recording what is finished; on any error what was finished before stays recorded too.
+// `identity` names the run for the journal (PlanIdentity). `batch` may be null when the plan needs no data. On Ctrl-C
+// throws Stopped after recording what is finished; on any error what was finished before stays recorded too.
 RunReport Execute(RunPlan& plan, const WeightSource& source, const TokenBatch* batch, const std::string& identity,
                   const RunOptions& options);
 

@@ -10,12 +10,28 @@ namespace modelslim {
 
 // In the order by which safetensors writers sort (see format/): a type with a larger value comes first in a file.
 enum class DType : uint8_t {
-  kBool, kU8, kI8, kF8E5M2, kF8E4M3, kF8E8M0, kI16, kU16, kF16, kBF16, kI32, kU32, kF32, kC64, kF64, kI64, kU64
+  kBool,
+  kU8,
+  kI8,
+  kF8E5M2,
+  kF8E4M3,
+  kF8E8M0,
+  kI16,
+  kU16,
+  kF16,
+  kBF16,
+  kI32,
+  kU32,
+  kF32,
+  kC64,
+  kF64,
+  kI64,
+  kU64
 };
 inline constexpr int kDTypeCount = 17;
 
-size_t DTypeSize(DType dtype);               // bytes of one element
-std::string_view DTypeName(DType dtype);     // "BF16"
+size_t DTypeSize(DType dtype);            // bytes of one element
+std::string_view DTypeName(DType dtype);  // "BF16"
 std::optional<DType> ParseDType(std::string_view name);
 // f32, bf16 or f16: what a model computes in.
 constexpr bool IsModelDType(DType dtype) {

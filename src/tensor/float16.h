@@ -1,5 +1,6 @@
-// bf16 and f16 as storage types, and the arithmetic model of the quantizers: every elementwise operation is done in f32 and
-// its result rounded to the storage type, nearest, ties to even (spec: quantizers, section 1.1). Subnormals are kept.
+// bf16 and f16 as storage types, and the arithmetic model of the quantizers: every elementwise operation is done in f32
+// and its result rounded to the storage type, nearest, ties to even (spec: quantizers, section 1.1). Subnormals are
+// kept.
 #pragma once
 
 #include <bit>
@@ -54,15 +55,23 @@ inline F16 ToF16(float value) {
 template <class T>
 T From(float value);
 template <>
-inline float From<float>(float value) { return value; }
+inline float From<float>(float value) {
+  return value;
+}
 template <>
-inline BF16 From<BF16>(float value) { return ToBF16(value); }
+inline BF16 From<BF16>(float value) {
+  return ToBF16(value);
+}
 template <>
-inline F16 From<F16>(float value) { return ToF16(value); }
+inline F16 From<F16>(float value) {
+  return ToF16(value);
+}
 
 // R_d of the spec: `value` rounded to T, as f32.
 template <class T>
-inline float RoundTo(float value) { return ToF32(From<T>(value)); }
+inline float RoundTo(float value) {
+  return ToF32(From<T>(value));
+}
 
 // The same by run-time type; dtype must be f32, bf16 or f16.
 inline float RoundTo(DType dtype, float value) {
@@ -74,19 +83,28 @@ inline float RoundTo(DType dtype, float value) {
 template <class T>
 constexpr DType DTypeOf();
 template <>
-constexpr DType DTypeOf<float>() { return DType::kF32; }
+constexpr DType DTypeOf<float>() {
+  return DType::kF32;
+}
 template <>
-constexpr DType DTypeOf<BF16>() { return DType::kBF16; }
+constexpr DType DTypeOf<BF16>() {
+  return DType::kBF16;
+}
 template <>
-constexpr DType DTypeOf<F16>() { return DType::kF16; }
+constexpr DType DTypeOf<F16>() {
+  return DType::kF16;
+}
 
 // Calls f(T{}) with T = float, BF16 or F16 for the model dtype `dtype`: the one switch from run-time to static type.
 template <class F>
 decltype(auto) WithModelDType(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::kBF16: return f(BF16{});
-    case DType::kF16: return f(F16{});
-    default: return f(float{});
+    case DType::kBF16:
+      return f(BF16{});
+    case DType::kF16:
+      return f(F16{});
+    default:
+      return f(float{});
   }
 }
 

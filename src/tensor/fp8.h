@@ -1,5 +1,5 @@
-// The 8-bit float e4m3fn: sign, 4 exponent bits (bias 7), 3 fraction bits; no infinity, 0x7f and 0xff are NaN, largest 448,
-// subnormal step 2^-9.
+// The 8-bit float e4m3fn: sign, 4 exponent bits (bias 7), 3 fraction bits; no infinity, 0x7f and 0xff are NaN, largest
+// 448, subnormal step 2^-9.
 #pragma once
 
 #include <bit>
@@ -15,8 +15,8 @@ inline float E4M3ToF32(uint8_t code) {
   return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
 }
 
-// Nearest, ties to even. Beyond the largest: NaN from 464 up (what a plain cast does), 448 below; callers that saturate clamp
-// to +-448 first. NaN gives 0x7f with the sign.
+// Nearest, ties to even. Beyond the largest: NaN from 464 up (what a plain cast does), 448 below; callers that saturate
+// clamp to +-448 first. NaN gives 0x7f with the sign.
 inline uint8_t F32ToE4M3(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value), sign = (bits >> 24) & 0x80u;
   uint32_t magnitude = bits & 0x7fffffffu;

@@ -13,8 +13,8 @@ namespace {
 
 constexpr size_t kAlignment = 64, kRecycleFrom = 1 << 20, kKeepAtMost = size_t{256} << 20;
 
-// Freed buffers of at least kRecycleFrom bytes wait here for the next taker of about their size. Bounded, so that what is
-// kept never matters beside the memory limit.
+// Freed buffers of at least kRecycleFrom bytes wait here for the next taker of about their size. Bounded, so that what
+// is kept never matters beside the memory limit.
 class Recycler {
  public:
   std::byte* Take(size_t bytes, size_t* capacity) {
@@ -80,13 +80,16 @@ void Tensor::Free::operator()(std::byte* data) const {
 }
 
 Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {
-  const size_t need = (bytes() + kAlignment) / kAlignment * kAlignment;  // never zero: an empty tensor is still a tensor
+  const size_t need =
+      (bytes() + kAlignment) / kAlignment * kAlignment;  // never zero: an empty tensor is still a tensor
   size_t capacity = need;
   std::byte* data = need >= kRecycleFrom ? TheRecycler().Take(need, &capacity) : nullptr;
   if (data == nullptr) data = static_cast<std::byte*>(std::aligned_alloc(kAlignment, need));
   if (data == nullptr) {
-    throw Error(ErrorCode::kUnexpected, "out of memory: cannot allocate " + std::to_string(need) + " bytes for a tensor of shape " +
-                                            ShapeText(shape_), "give a smaller --memory, which makes the run use less at once");
+    throw Error(
+        ErrorCode::kUnexpected,
+        "out of memory: cannot allocate " + std::to_string(need) + " bytes for a tensor of shape " + ShapeText(shape_),
+        "give a smaller --memory, which makes the run use less at once");
   }
   data_ = std::unique_ptr<std::byte, Free>(data, Free{capacity});
 }
@@ -136,9 +139,12 @@ void Convert(const ConstView& from, const View& to) {
     using To = decltype(to_tag);
     ParallelRanges(from.size(), kGrain, [&](int64_t begin, int64_t end) {
       switch (from.dtype) {
-        case DType::kF32: return ConvertRange(from.as<float>(), to.as<To>(), begin, end);
-        case DType::kBF16: return ConvertRange(from.as<BF16>(), to.as<To>(), begin, end);
-        case DType::kF16: return ConvertRange(from.as<F16>(), to.as<To>(), begin, end);
+        case DType::kF32:
+          return ConvertRange(from.as<float>(), to.as<To>(), begin, end);
+        case DType::kBF16:
+          return ConvertRange(from.as<BF16>(), to.as<To>(), begin, end);
+        case DType::kF16:
+          return ConvertRange(from.as<F16>(), to.as<To>(), begin, end);
         default:
           for (int64_t i = begin; i < end; ++i) to.as<To>()[i] = From<To>(ElementAsF32(from, i));
       }
@@ -154,14 +160,21 @@ Tensor ConvertTo(const ConstView& from, DType dtype) {
 
 float ElementAsF32(const ConstView& tensor, int64_t index) {
   switch (tensor.dtype) {
-    case DType::kF32: return tensor.as<float>()[index];
-    case DType::kBF16: return ToF32(tensor.as<BF16>()[index]);
-    case DType::kF16: return ToF32(tensor.as<F16>()[index]);
-    case DType::kF64: return static_cast<float>(tensor.as<double>()[index]);
-    case DType::kF8E4M3: return E4M3ToF32(tensor.as<uint8_t>()[index]);
-    default: break;
+    case DType::kF32:
+      return tensor.as<float>()[index];
+    case DType::kBF16:
+      return ToF32(tensor.as<BF16>()[index]);
+    case DType::kF16:
+      return ToF32(tensor.as<F16>()[index]);
+    case DType::kF64:
+      return static_cast<float>(tensor.as<double>()[index]);
+    case DType::kF8E4M3:
+      return E4M3ToF32(tensor.as<uint8_t>()[index]);
+    default:
+      break;
   }
-  throw Error(ErrorCode::kUnsupported, "expected a tensor of real numbers, found " + std::string(DTypeName(tensor.dtype)));
+  throw Error(ErrorCode::kUnsupported,
+              "expected a tensor of real numbers, found " + std::string(DTypeName(tensor.dtype)));
 }
 
 }  // namespace modelslim

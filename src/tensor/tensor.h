@@ -17,8 +17,8 @@ namespace modelslim {
 
 using Shape = std::vector<int64_t>;
 
-int64_t NumElements(const Shape& shape);       // 1 for the empty shape
-std::string ShapeText(const Shape& shape);     // "[2, 3]"
+int64_t NumElements(const Shape& shape);    // 1 for the empty shape
+std::string ShapeText(const Shape& shape);  // "[2, 3]"
 
 // Read-only view. Whoever keeps one says what must outlive it.
 struct ConstView {
@@ -61,8 +61,8 @@ struct View {
   View Rows(int64_t begin, int64_t end) const;
 };
 
-// Owner of 64-byte aligned memory. Move-only; copying is spelled Clone(). Large buffers are recycled (see tensor.cc), since
-// the first touch of fresh pages costs more than most of our loops.
+// Owner of 64-byte aligned memory. Move-only; copying is spelled Clone(). Large buffers are recycled (see tensor.cc),
+// since the first touch of fresh pages costs more than most of our loops.
 class Tensor {
  public:
   Tensor() = default;
@@ -80,9 +80,13 @@ class Tensor {
   ConstView view() const { return {data_.get(), dtype_, shape_}; }
   View view() { return {data_.get(), dtype_, shape_}; }
   template <class T>
-  const T* as() const { return view().as<T>(); }
+  const T* as() const {
+    return view().as<T>();
+  }
   template <class T>
-  T* as() { return view().as<T>(); }
+  T* as() {
+    return view().as<T>();
+  }
   Tensor Clone() const { return Copy(view()); }
   // The same elements under another shape of equal size.
   void Reshape(Shape shape);
@@ -97,8 +101,8 @@ class Tensor {
   Shape shape_;
 };
 
-// Elementwise conversion among f32, bf16 and f16 (nearest even), also from f64 and the fp8 types to them. `to` has the shape
-// of `from`. Threads: runs on the compute pool.
+// Elementwise conversion among f32, bf16 and f16 (nearest even), also from f64 and the fp8 types to them. `to` has the
+// shape of `from`. Threads: runs on the compute pool.
 void Convert(const ConstView& from, const View& to);
 Tensor ConvertTo(const ConstView& from, DType dtype);
 // Element `index` of a float tensor as f32.

@@ -39,9 +39,11 @@ TEST(Parallel, PiecesDoNotDependOnThreads) {
 
 TEST(Parallel, ExceptionsReachTheCaller) {
   SetComputeThreads(3);
-  EXPECT_THROW(ParallelFor(50, [](int64_t i) {
-    if (i == 17) throw Error(ErrorCode::kUnexpected, "broken");
-  }), Error);
+  EXPECT_THROW(ParallelFor(50,
+                           [](int64_t i) {
+                             if (i == 17) throw Error(ErrorCode::kUnexpected, "broken");
+                           }),
+               Error);
   std::atomic<int> after{0};
   ParallelFor(10, [&](int64_t) { ++after; });
   EXPECT_EQ(after, 10);

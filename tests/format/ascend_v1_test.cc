@@ -91,14 +91,16 @@ TEST(WriteAscendLinear, MakesExactlyThePlannedTensors) {
       EXPECT_EQ(planned.size(), made.size()) << QuantModeName(mode);
       for (const OutputTensor& tensor : planned) {
         ASSERT_TRUE(made.count(tensor.name)) << QuantModeName(mode) << " " << tensor.name;
-        EXPECT_EQ(made[tensor.name], std::pair(tensor.dtype, tensor.shape)) << QuantModeName(mode) << " " << tensor.name;
+        EXPECT_EQ(made[tensor.name], std::pair(tensor.dtype, tensor.shape))
+            << QuantModeName(mode) << " " << tensor.name;
       }
     }
   }
 }
 
 TEST(Description, ListsTypesAndGlobals) {
-  const OutputLayout layout = LayOut({{"a.weight", DType::kI8, {1}, "W8A8", 0, 0, 0}, {"a.heads_rotation", DType::kF32, {1}, "", 0, 0, 0}}, {});
+  const OutputLayout layout =
+      LayOut({{"a.weight", DType::kI8, {1}, "W8A8", 0, 0, 0}, {"a.heads_rotation", DType::kF32, {1}, "", 0, 0, 0}}, {});
   DescriptionGlobals globals;
   globals.model_quant_type = "W8A8";
   EXPECT_EQ(DescriptionJson(layout, globals, {}),

@@ -13,7 +13,8 @@ OutputTensor Bytes(const std::string& name, int64_t bytes) { return {name, DType
 
 TEST(LayOut, ReachingTheLimitOpensTheNextShard) {
   // 600 + 424 MiB are exactly 1 GiB: not below the limit.
-  const OutputLayout layout = LayOut({Bytes("a", 600 * kMiB), Bytes("b", 424 * kMiB), Bytes("c", kMiB)}, {.part_gib = 1});
+  const OutputLayout layout =
+      LayOut({Bytes("a", 600 * kMiB), Bytes("b", 424 * kMiB), Bytes("c", kMiB)}, {.part_gib = 1});
   ASSERT_EQ(layout.shards.size(), 2u);
   EXPECT_EQ(layout.shards[0].file, "quant_model_weights-00001-of-00002.safetensors");
   EXPECT_EQ(layout.Find("a")->shard, 0);

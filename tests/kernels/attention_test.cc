@@ -107,7 +107,8 @@ TEST(VectorMath, ExpOfNegativeWithinTwoUnits) {
   EXPECT_TRUE(std::isnan(VectorExpOfNegative(std::bit_cast<float>(0x7fc12345u))));
 }
 
-// The bounds of both are what their polynomials are made for; at 0 the fast one is a little below 1, which shows in the sums.
+// The bounds of both are what their polynomials are made for; at 0 the fast one is a little below 1, which shows in the
+// sums.
 TEST(VectorMath, TheReferencesExponentials) {
   EXPECT_EQ(QuinticExpOfNegative(0.0f), 1.0f);
   EXPECT_FLOAT_EQ(FastExpOfNegative(0.0f), 0.99994648f);

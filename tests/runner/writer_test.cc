@@ -19,7 +19,8 @@ class WriterTest : public testing::Test {
   WriterTest() {
     std::string name = (fs::temp_directory_path() / "modelslim-writer-XXXXXX").string();
     directory_ = mkdtemp(name.data());
-    layout_ = LayOut({{"a", DType::kF32, {3}, "FLOAT", 0, 0, 0}, {"b", DType::kI8, {100000}, "W8A8", 1, 0, 0}}, {.part_gib = 0});
+    layout_ = LayOut({{"a", DType::kF32, {3}, "FLOAT", 0, 0, 0}, {"b", DType::kI8, {100000}, "W8A8", 1, 0, 0}},
+                     {.part_gib = 0});
   }
   ~WriterTest() override {
     SetWriteFaultsForTesting({});

@@ -39,8 +39,8 @@ TEST(Float16, RoundTripsEveryCode) {
 
 TEST(Float16, NearestEvenIncludingSubnormals) {
   const auto decode = [](uint32_t code) { return static_cast<double>(ToF32(F16{static_cast<uint16_t>(code)})); };
-  for (const float value : {0.f, 1e-8f, 2.98e-8f, 2.9802322e-8f, 6e-8f, 8.9e-8f, 5.9e-5f, 6.1e-5f, 1.00048828f, 1.0014648f, 3.3333f,
-                            1234.56f, 65503.9f}) {
+  for (const float value : {0.f, 1e-8f, 2.98e-8f, 2.9802322e-8f, 6e-8f, 8.9e-8f, 5.9e-5f, 6.1e-5f, 1.00048828f,
+                            1.0014648f, 3.3333f, 1234.56f, 65503.9f}) {
     EXPECT_EQ(ToF16(value).bits, NearestCode(value, 0x7c00, decode)) << value;
   }
   EXPECT_EQ(ToF16(65519.9f).bits, 0x7bff);

@@ -12,11 +12,13 @@ TARGET_AVX512_BF16 inline __m512 ExpOfNegative(__m512 x) {
   const __m512 lowest = _mm512_set1_ps(-87.3365479f);
   const __mmask16 tiny = _mm512_cmp_ps_mask(x, lowest, _CMP_LT_OQ);
   const __m512 scaled = _mm512_mul_ps(_mm512_mask_mov_ps(x, tiny, lowest), _mm512_set1_ps(1.44269502f));
-  const __m512 fraction = _mm512_sub_ps(scaled, _mm512_roundscale_ps(scaled, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC));
+  const __m512 fraction =
+      _mm512_sub_ps(scaled, _mm512_roundscale_ps(scaled, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC));
   __m512 p = _mm512_fmadd_ps(fraction, _mm512_set1_ps(-0.079204240219773236f), _mm512_set1_ps(-0.22433836478672356f));
   p = _mm512_fmadd_ps(fraction, p, _mm512_set1_ps(0.30354260500649682f));
   p = _mm512_fmadd_ps(fraction, p, _mm512_set1_ps(0.00010703434948458272f));
-  const __m512 bits = _mm512_fmadd_ps(_mm512_set1_ps(0x1p23f), _mm512_sub_ps(scaled, p), _mm512_set1_ps(0x1p23f * 127.0f));
+  const __m512 bits =
+      _mm512_fmadd_ps(_mm512_set1_ps(0x1p23f), _mm512_sub_ps(scaled, p), _mm512_set1_ps(0x1p23f * 127.0f));
   return _mm512_castsi512_ps(_mm512_maskz_cvttps_epi32(static_cast<__mmask16>(~tiny), bits));
 }
 
