@@ -206,17 +206,20 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments) {
   return session;
 }
 
-TokenBatch LoadCalibration(const Session& session, std::string* hash) {
-  const fs::path file = ResolveDataset(session.recipe.text()->dataset, LabCalibDirectories());
+TokenBatch LoadDataset(const OpenedModel& model, const fs::path& model_path, const std::string& dataset) {
+  const fs::path file = ResolveDataset(dataset, LabCalibDirectories());
   const std::vector<TextSample> samples = LoadTextDataset(file);
   if (samples.empty()) {
     throw Error(ErrorCode::kInvalidDataset,
-                file.string() + ": the dataset has no samples, and the recipe needs calibration data",
-                "give a dataset with at least one sample in spec.dataset");
+                file.string() + ": the dataset has no samples, and calibration data is needed",
+                "give a dataset with at least one sample");
   }
-  const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(session.arguments.model_path);
-  TokenBatch batch =
-      MakeTokenBatch(*tokenizer, samples, {.add_special = true, .vocab_size = session.family->vocab_size()});
+  const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(model_path);
+  return MakeTokenBatch(*tokenizer, samples, {.add_special = true, .vocab_size = model.family->vocab_size()});
+}
+
+TokenBatch LoadCalibration(const Session& session, std::string* hash) {
+  TokenBatch batch = LoadDataset(session, session.arguments.model_path, session.recipe.text()->dataset);
   if (hash != nullptr) {
     Hasher hasher;
     hasher.Update(std::as_bytes(std::span(batch.ids)));

@@ -7,10 +7,11 @@
 #include <memory>
 #include <optional>
 
+#include "app/analyze.h"
 #include "app/inspect.h"
+#include "app/practice_choice.h"
 #include "app/quant.h"
 #include "app/verify.h"
-#include "app/practice_choice.h"
 #include "base/error.h"
 #include "cli/abbreviations.h"
 #include "cli/completion.h"
@@ -23,38 +24,57 @@ namespace {
 
 constexpr const char* kVersion = "modelslim 0.1.0";
 
+void AddModelOptions(CLI::App& command, ModelArguments& model) {
+  command.add_option(
+      "--model_type", model.model_type,
+      "Name of the model, for example Qwen3-32B ('modelslim models' lists them); default: by config.json");
+  command.add_option("--model_path", model.model_path, "Directory of the Hugging Face checkpoint")->required();
+  command.add_option("--device", model.device, "Accepted for compatibility; everything is computed on the CPU")
+      ->capture_default_str();
+  command
+      .add_option("--trust_remote_code", model.trust_remote_code,
+                  "Accepted for compatibility; no remote code is ever run")
+      ->capture_default_str();
+  command.add_option("--threads", model.threads, "Compute threads; 0: all that are available")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--memory", model.memory,
+                     "Limit for the memory of the process, for example 12GiB; default: 80 % of what there is");
+}
+
 void AddJobOptions(CLI::App& command, JobArguments& job, bool saves) {
-  command.add_option("--model_type", job.model_type,
-                     "Name of the model, for example Qwen3-32B ('modelslim models' lists them); default: by config.json");
-  command.add_option("--model_path", job.model_path, "Directory of the Hugging Face checkpoint")->required();
+  AddModelOptions(command, job);
   CLI::Option* save = command.add_option("--save_path", job.save_path, "Directory to write");
   if (saves) save->required();
   command.add_option("--config_path", job.config_path, "Recipe (YAML)");
   command.add_option("--quant_type", job.quant_type, "Use the best verified recipe for this type instead")
       ->check(CLI::IsMember(QuantTypes()));
   command.add_option("--tag", job.tags, "Scenario tags that the verified recipe must have");
-  command.add_option("--device", job.device, "Accepted for compatibility; everything is computed on the CPU")->capture_default_str();
-  command.add_option("--trust_remote_code", job.trust_remote_code, "Accepted for compatibility; no remote code is ever run")
-      ->capture_default_str();
-  command.add_option("--threads", job.threads, "Compute threads; 0: all that are available")->check(CLI::NonNegativeNumber)->capture_default_str();
-  command.add_option("--memory", job.memory, "Limit for the memory of the process, for example 12GiB; default: 80 % of what there is");
-  command.add_option("--mend", job.mends,
-                     "Depart from msModelSlim's numbers where they are wrong: awq-gqa (awq divides shared value heads by what it "
-                     "multiplies into o_proj)");
-  command.add_flag("--format-2025-12", job.december_2025, "Write the file forms of the December 2025 release of msModelSlim");
+  command.add_option(
+      "--mend", job.mends,
+      "Depart from msModelSlim's numbers where they are wrong: awq-gqa (awq divides shared value heads by what it "
+      "multiplies into o_proj)");
+  command.add_flag("--format-2025-12", job.december_2025,
+                   "Write the file forms of the December 2025 release of msModelSlim");
   command.add_flag("--yes", job.assume_yes, "Answer yes where the look-up of a recipe would ask");
 }
 
 class CommandLine {
  public:
-  CommandLine(std::ostream& out, std::ostream& err) : out_(out), err_(err), app_("Quantizes Hugging Face checkpoints by msModelSlim recipes, without Python and without an accelerator.", "modelslim") {
+  CommandLine(std::ostream& out, std::ostream& err)
+      : out_(out),
+        err_(err),
+        app_("Quantizes Hugging Face checkpoints by msModelSlim recipes, without Python and without an accelerator.",
+             "modelslim") {
     app_.set_version_flag("--version", kVersion);
-    app_.footer("Examples:\n"
-                "  modelslim quant --model_type Qwen3-8B --model_path Qwen3-8B --save_path out --quant_type w8a8\n"
-                "  modelslim plan  --model_path Qwen3-8B --config_path recipe.yaml\n"
-                "'modelslim COMMAND --help' tells more.");
+    app_.footer(
+        "Examples:\n"
+        "  modelslim quant --model_type Qwen3-8B --model_path Qwen3-8B --save_path out --quant_type w8a8\n"
+        "  modelslim plan  --model_path Qwen3-8B --config_path recipe.yaml\n"
+        "'modelslim COMMAND --help' tells more.");
     AddQuant();
     AddPlan();
+    AddAnalyze();
     AddVerify();
     AddTokenize();
     AddInspection();
@@ -82,7 +102,8 @@ class CommandLine {
   }
 
  private:
-  CLI::App& AddCommand(const std::string& name, const std::string& description, const std::string& footer, std::function<int()> action) {
+  CLI::App& AddCommand(const std::string& name, const std::string& description, const std::string& footer,
+                       std::function<int()> action) {
     CLI::App& command = *app_.add_subcommand(name, description);
     if (!footer.empty()) command.footer(footer);
     command.callback([this, action = std::move(action)] { action_ = action; });
@@ -93,49 +114,89 @@ class CommandLine {
     CLI::App& command = AddCommand("quant", "Quantize a checkpoint",
                                    "An interrupted run goes on when the same command is given again.\n"
                                    "Example:\n"
-                                   "  modelslim quant --model_type Qwen3-8B --model_path Qwen3-8B --save_path out --config_path w8a8.yaml --memory 16GiB",
+                                   "  modelslim quant --model_type Qwen3-8B --model_path Qwen3-8B --save_path out "
+                                   "--config_path w8a8.yaml --memory 16GiB",
                                    [this] {
                                      Quantize(quant_, out_);
                                      return 0;
                                    });
     AddJobOptions(command, quant_, /*saves=*/true);
     command.add_flag("--fresh", quant_.fresh, "Start over even if an interrupted run could be resumed");
-    command.add_flag("!--no-verify", quant_.verify, "Do not read the output back, and do not measure quantization errors");
+    command.add_flag("!--no-verify", quant_.verify,
+                     "Do not read the output back, and do not measure quantization errors");
     command.add_flag("--debug", debug_, "Accepted for compatibility");
   }
 
   void AddPlan() {
-    CLI::App& command = AddCommand("plan", "Show what quant would do, without doing it",
-                                   "Example:\n  modelslim plan --model_path Qwen3-8B --config_path w8a8.yaml --tensors", [this] {
-                                     ShowPlan(plan_, plan_tensors_, json_, out_);
-                                     return 0;
-                                   });
+    CLI::App& command =
+        AddCommand("plan", "Show what quant would do, without doing it",
+                   "Example:\n  modelslim plan --model_path Qwen3-8B --config_path w8a8.yaml --tensors", [this] {
+                     ShowPlan(plan_, plan_tensors_, json_, out_);
+                     return 0;
+                   });
     AddJobOptions(command, plan_, /*saves=*/false);
     command.add_flag("--tensors", plan_tensors_, "A line for every tensor of the output");
     command.add_flag("--json", json_, "As JSON");
   }
 
   void AddVerify() {
-    CLI::App& command = AddCommand("verify", "Read a finished output back and check it",
-                                   "Example:\n  modelslim verify out --model_path Qwen3-8B", [this] {
-                                     const VerifyReport report = VerifyOutput(directory_, source_);
-                                     PrintVerify(report, directory_, out_);
-                                     if (report.problems.empty()) return 0;
-                                     throw Error(ErrorCode::kInvalidModel, directory_.string() + ": " + report.problems.front(),
-                                                 "quantize again into a fresh directory");
-                                   });
+    CLI::App& command =
+        AddCommand("verify", "Read a finished output back and check it",
+                   "Example:\n  modelslim verify out --model_path Qwen3-8B", [this] {
+                     const VerifyReport report = VerifyOutput(directory_, source_);
+                     PrintVerify(report, directory_, out_);
+                     if (report.problems.empty()) return 0;
+                     throw Error(ErrorCode::kInvalidModel, directory_.string() + ": " + report.problems.front(),
+                                 "quantize again into a fresh directory");
+                   });
     command.add_option("directory", directory_, "Output of a run")->required();
     command.add_option("--model_path", source_, "Source checkpoint: compare dequantized weights with it");
   }
 
+  void AddAnalyze() {
+    CLI::App& command = AddCommand(
+        "analyze", "Rank the layers by how hard their input is to quantize",
+        "Prints the ranking and, as YAML, the names to leave unquantized.\n"
+        "Example:\n  modelslim analyze --model_path Qwen3-8B --metrics kurtosis --pattern '*.mlp.down_proj' --topk 5",
+        [this] {
+          analyze_.json = json_;
+          Analyze(analyze_, out_);
+          return 0;
+        });
+    AddModelOptions(command, analyze_);
+    command.get_option("--device")->check(CLI::IsMember({"cpu", "npu"}));
+    command
+        .add_option("--pattern", analyze_.patterns,
+                    "Layers to look at: shell wildcards on full names, without braces; several may be given")
+        ->capture_default_str();
+    command
+        .add_option("--metrics", analyze_.metric,
+                    "std: largest value by deviation; quantile: int8 step by the spread of the middle half; kurtosis")
+        ->check(CLI::IsMember({"std", "quantile", "kurtosis"}))
+        ->capture_default_str();
+    command
+        .add_option("--calib_dataset", analyze_.dataset,
+                    "Calibration texts (.json or .jsonl), a path or a name from lab_calib")
+        ->capture_default_str();
+    command
+        .add_option("--topk", analyze_.topk, "How many different scores to print; layers of equal score come together")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    command.add_flag("--json", json_, "As JSON");
+    // 26.1.0 knows three; without a word it means linear too.
+    command.add_option("scope", analyze_scope_, "What to rank: linear")->check(CLI::IsMember({"linear"}));
+  }
+
   void AddTokenize() {
-    CLI::App& command = AddCommand("tokenize", "Print the token ids of every line of a JSONL file",
-                                   "Reads `text` (or `inputs_pretokenized`) of every line and prints {\"ids\":[...]} for it.", [this] {
-                                     const auto tokenizer = Tokenizer::Load(source_);
-                                     TokenizeJsonl(*tokenizer, directory_, !no_special_, out_);
-                                     return 0;
-                                   });
-    command.add_option("--model_path", source_, "Directory with tokenizer.json, or vocab.json and merges.txt")->required();
+    CLI::App& command =
+        AddCommand("tokenize", "Print the token ids of every line of a JSONL file",
+                   "Reads `text` (or `inputs_pretokenized`) of every line and prints {\"ids\":[...]} for it.", [this] {
+                     const auto tokenizer = Tokenizer::Load(source_);
+                     TokenizeJsonl(*tokenizer, directory_, !no_special_, out_);
+                     return 0;
+                   });
+    command.add_option("--model_path", source_, "Directory with tokenizer.json, or vocab.json and merges.txt")
+        ->required();
     command.add_flag("--no-special", no_special_, "Do not add special tokens such as BOS");
     command.add_option("file", directory_, "JSONL file")->required();
   }
@@ -162,17 +223,19 @@ class CommandLine {
   }
 
   void AddPractices() {
-    CLI::App& command = AddCommand("practices", "List the verified recipes, or explain which one --quant_type would take",
-                                   "Examples:\n  modelslim practices\n  modelslim practices --model_type Qwen3-32B --quant_type w8a8", [this] {
-                                     const PracticeRepository repository(PracticeDirectories());
-                                     if (plan_.model_type.empty() && plan_.quant_type.empty()) {
-                                       ListPractices(repository, out_, json_);
-                                     } else {
-                                       const PracticeQuery query = QueryFor(FindFamily(plan_.model_type), plan_.model_type, plan_.quant_type, plan_.tags);
-                                       ExplainChoice(ChoosePractice(repository, query), out_, json_);
-                                     }
-                                     return 0;
-                                   });
+    CLI::App& command = AddCommand(
+        "practices", "List the verified recipes, or explain which one --quant_type would take",
+        "Examples:\n  modelslim practices\n  modelslim practices --model_type Qwen3-32B --quant_type w8a8", [this] {
+          const PracticeRepository repository(PracticeDirectories());
+          if (plan_.model_type.empty() && plan_.quant_type.empty()) {
+            ListPractices(repository, out_, json_);
+          } else {
+            const PracticeQuery query =
+                QueryFor(FindFamily(plan_.model_type), plan_.model_type, plan_.quant_type, plan_.tags);
+            ExplainChoice(ChoosePractice(repository, query), out_, json_);
+          }
+          return 0;
+        });
     command.add_option("--model_type", plan_.model_type, "Name of the model");
     command.add_option("--quant_type", plan_.quant_type, "Quantization type")->check(CLI::IsMember(QuantTypes()));
     command.add_option("--tag", plan_.tags, "Scenario tags");
@@ -182,13 +245,18 @@ class CommandLine {
   void AddRecipe() {
     CLI::App& recipe = *app_.add_subcommand("recipe", "Check or explain recipes");
     recipe.require_subcommand(1);
-    CLI::App& check = *recipe.add_subcommand("check", "Check recipes without a model; all mistakes of all files at once");
+    CLI::App& check =
+        *recipe.add_subcommand("check", "Check recipes without a model; all mistakes of all files at once");
     check.add_option("files", files_, "Recipes")->required();
-    check.callback([this] { action_ = [this] { return RecipeCheck(files_, out_, err_, isatty(STDERR_FILENO) != 0); }; });
-    CLI::App& explain = *recipe.add_subcommand("explain", "Show every value as it takes effect, and where it comes from");
+    check.callback(
+        [this] { action_ = [this] { return RecipeCheck(files_, out_, err_, isatty(STDERR_FILENO) != 0); }; });
+    CLI::App& explain =
+        *recipe.add_subcommand("explain", "Show every value as it takes effect, and where it comes from");
     explain.add_option("file", files_, "Recipe")->required()->expected(1);
-    explain.callback([this] { action_ = [this] { return RecipeExplain(files_.front(), out_, err_, isatty(STDERR_FILENO) != 0); }; });
-    CLI::App& reference = *recipe.add_subcommand("reference", "Write the reference pages of recipes (Markdown, English and Chinese)");
+    explain.callback(
+        [this] { action_ = [this] { return RecipeExplain(files_.front(), out_, err_, isatty(STDERR_FILENO) != 0); }; });
+    CLI::App& reference =
+        *recipe.add_subcommand("reference", "Write the reference pages of recipes (Markdown, English and Chinese)");
     reference.add_option("directory", directory_, "Directory to write")->required();
     reference.callback([this] {
       action_ = [this] {
@@ -210,9 +278,10 @@ class CommandLine {
   CLI::App app_;
   std::function<int()> action_;
   JobArguments quant_, plan_;
+  AnalyzeArguments analyze_;
   fs::path directory_, source_;
   std::vector<std::string> files_;
-  std::string shell_;
+  std::string shell_, analyze_scope_ = "linear";
   bool plan_tensors_ = false, json_ = false, no_special_ = false, debug_ = false;
 };
 
