@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include <cstdlib>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -20,9 +21,10 @@ namespace {
 
 // A file that nobody else can find and that is gone with the process: its name is removed at once.
 std::unique_ptr<HiddenFile> MakeNamelessFile(int64_t rows, int64_t width) {
-  std::string pattern = (fs::temp_directory_path() / "modelslim-XXXXXX").string();
-  if (mkdtemp(pattern.data()) == nullptr)
-    ThrowSystemError("cannot create a directory for hidden states in", fs::temp_directory_path());
+  const char* const chosen = std::getenv("TMPDIR");
+  const fs::path parent = chosen != nullptr && *chosen != '\0' ? chosen : "/tmp";
+  std::string pattern = (parent / "modelslim-XXXXXX").string();
+  if (mkdtemp(pattern.data()) == nullptr) ThrowSystemError("cannot create a directory for hidden states in", parent);
   const fs::path directory = pattern;
   const auto remove = [&] {
     std::error_code ignored;

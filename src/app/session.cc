@@ -206,20 +206,21 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments) {
   return session;
 }
 
-TokenBatch LoadDataset(const OpenedModel& model, const fs::path& model_path, const std::string& dataset) {
+TokenBatch LoadDataset(const OpenedModel& model, const fs::path& model_path, const std::string& dataset,
+                       const std::string& where) {
   const fs::path file = ResolveDataset(dataset, LabCalibDirectories());
   const std::vector<TextSample> samples = LoadTextDataset(file);
   if (samples.empty()) {
     throw Error(ErrorCode::kInvalidDataset,
-                file.string() + ": the dataset has no samples, and calibration data is needed",
-                "give a dataset with at least one sample");
+                file.string() + ": the dataset has no samples, and calibration data are needed",
+                "give a dataset with at least one sample in " + where);
   }
   const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(model_path);
   return MakeTokenBatch(*tokenizer, samples, {.add_special = true, .vocab_size = model.family->vocab_size()});
 }
 
 TokenBatch LoadCalibration(const Session& session, std::string* hash) {
-  TokenBatch batch = LoadDataset(session, session.arguments.model_path, session.recipe.text()->dataset);
+  TokenBatch batch = LoadDataset(session, session.arguments.model_path, session.recipe.text()->dataset, "spec.dataset");
   if (hash != nullptr) {
     Hasher hasher;
     hasher.Update(std::as_bytes(std::span(batch.ids)));

@@ -62,8 +62,10 @@ OpenedModel OpenModel(const ModelArguments& arguments);
 // Checks the arguments, chooses the recipe and makes the plan. Nothing is written and no weight is read.
 std::unique_ptr<Session> OpenSession(JobArguments arguments);
 
-// Reads and tokenizes a calibration set, a name or a path, for the model at `model_path`.
-TokenBatch LoadDataset(const OpenedModel& model, const fs::path& model_path, const std::string& dataset);
+// Reads and tokenizes a calibration set, a name or a path, for the model at `model_path`. At least one sample; `where`
+// the user names the set, for messages.
+TokenBatch LoadDataset(const OpenedModel& model, const fs::path& model_path, const std::string& dataset,
+                       const std::string& where);
 
 // The same for the calibration set of the recipe. `hash` (if not null) gets a checksum of what came out.
 TokenBatch LoadCalibration(const Session& session, std::string* hash);

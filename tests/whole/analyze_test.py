@@ -46,8 +46,8 @@ class GoldenTest(unittest.TestCase):
 
 
 class AnalyzeTest(harness.WholeTest):
-    def analyze(self, model, *more):
-        return harness.run("analyze", "--model_path", model, "--calib_dataset", "calib.jsonl", *more, cwd=self.dir)
+    def analyze(self, model, *more, dataset="calib.jsonl"):
+        return harness.run("analyze", "--model_path", model, "--calib_dataset", dataset, *more, cwd=self.dir)
 
     def names(self, model, *more):
         done = self.analyze(model, "--json", "--topk", "1000", *more)
@@ -115,9 +115,9 @@ class AnalyzeTest(harness.WholeTest):
 
     def test_refusals(self):
         model = self.small()
-        self.assertRefused(self.analyze(model, "--calib_dataset", "absent.jsonl"), "absent.jsonl", codes=[204])
+        self.assertRefused(self.analyze(model, dataset="absent.jsonl"), "absent.jsonl", codes=[204])
         (self.dir / "empty.jsonl").write_text("")
-        self.assertRefused(self.analyze(model, "--calib_dataset", "empty.jsonl"), "empty.jsonl", codes=[202])
+        self.assertRefused(self.analyze(model, dataset="empty.jsonl"), "empty.jsonl", codes=[202])
         self.assertRefused(self.analyze(self.dir / "absent"), "absent", codes=[201])
         self.assertRefused(self.analyze(model, "--memory", "1MiB"), "memory")
         self.assertRefused(self.analyze(model, "--trust_remote_code", "yes"), "--trust_remote_code", codes=[203])
