@@ -79,7 +79,7 @@ TEST(Analysis, CountingSortsAsSortingDoes) {
   std::normal_distribution<float> normal(0, 3);
   for (const DType dtype : {DType::kBF16, DType::kF16}) {
     Tensor x(DType::kF32, {37, 91});
-    for (int64_t i = 0; i < x.size(); ++i) x.as<float>()[i] = i % 9 == 0 ? 0.0f : normal(random);
+    for (int64_t i = 0; i < x.size(); ++i) x.as<float>()[i] = i % 9 == 0 ? -0.0f : normal(random);
     const Tensor narrow = ConvertTo(x.view(), dtype);
     const Tensor wide = ConvertTo(narrow.view(), DType::kF32);
     const InputSummary counted = SummarizeInput(AnalysisMetric::kKurtosis, narrow.view());
