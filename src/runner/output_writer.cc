@@ -22,7 +22,7 @@ namespace {
 // What may wait for the disk. One tensor is always let in, however large.
 constexpr uint64_t kQueueBytes = uint64_t{192} << 20;
 // Finished units are synced and recorded at most this often: a sync costs, and losing this much work does not.
-constexpr std::chrono::milliseconds kRecordEvery{1500};
+constexpr std::chrono::milliseconds kRecordEvery{200};
 
 using Clock = std::chrono::steady_clock;
 
@@ -67,7 +67,7 @@ struct OutputWriter::State {
   std::set<int> dirty;
   std::vector<JournalUnit> held;
   std::vector<const HiddenFile*> held_hidden;
-  Clock::time_point last_record = Clock::now();
+  Clock::time_point last_record{};  // long ago: the first unit is recorded at once
   std::atomic<uint64_t> written{0};
   std::atomic<int64_t> busy_us{0};
 
