@@ -7,7 +7,6 @@
 #include <map>
 #include <utility>
 
-#include "base/memory.h"
 #include "base/progress.h"
 #include "io/json_writer.h"
 #include "runner/chunks.h"
@@ -41,7 +40,7 @@ uint64_t BytesRead(const RunPlan& plan) {
 
 uint64_t ExpectedPeak(const Session& session, const TokenBatch* batch, uint64_t limit) {
   if (!session.plan.needs_data || batch == nullptr) return DataFreePeak(*session.family);
-  return PlanResidency(*session.family, batch->offsets, limit != 0 ? limit : OfferedMemory() / 5 * 4).estimated_peak;
+  return PlanResidency(*session.family, batch->offsets, limit).estimated_peak;
 }
 
 void PrintSteps(const RunPlan& plan, std::ostream& out) {

@@ -28,7 +28,6 @@ struct RunState {
   const Family& family;
   const ModelPlan& plan;
   Block& rest;              // modules outside of the blocks
-  bool data_free = false;   // no step of the run needs data: nothing will ever be forwarded
   bool keep_packed = true;  // memory allows keeping prepared weights and codes between chunks
   fs::path scratch;         // directory for what does not fit into memory
   fs::path output;          // directory that is written

@@ -167,16 +167,10 @@ void StartCalibration(LinearModule& module, const LinearQuantSpec& spec) {
 
 bool IsCalibrating(LinearModule& module) { return Calibrating(module) != nullptr; }
 
-int64_t CalibrationSamples(LinearModule& module) {
-  const CalibratingForward* forward = Calibrating(module);
-  if (forward == nullptr || forward->stage() == nullptr || forward->stage()->quantizer() == nullptr) return 0;
-  return forward->stage()->quantizer()->samples();
-}
-
 bool IsUnseen(LinearModule& module) {
   const CalibratingForward* forward = Calibrating(module);
   if (forward == nullptr) return false;
-  if (IsStatic(forward->spec())) return CalibrationSamples(module) == 0;
+  if (IsStatic(forward->spec())) return forward->stage()->quantizer()->samples() == 0;
   return forward->spec().gptq && forward->stage()->hessian()->rows() == 0;
 }
 

@@ -27,8 +27,6 @@ struct LinearQuantSpec {
 void StartCalibration(LinearModule& module, const LinearQuantSpec& spec);
 // True while it is in that state, whichever processor put it there.
 bool IsCalibrating(LinearModule& module);
-// How many samples its input statistics have seen (0 for modes without any).
-int64_t CalibrationSamples(LinearModule& module);
 // True when a static range is needed and no token ever reached the module.
 bool IsUnseen(LinearModule& module);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 
@@ -54,6 +55,7 @@ std::vector<Chunk> Cut(std::span<const int64_t> offsets, int64_t rows) {
 }  // namespace
 
 Residency PlanResidency(const Family& family, std::span<const int64_t> offsets, uint64_t limit) {
+  if (limit == 0) limit = OfferedMemory() / 5 * 4;
   const Needs needs = NeedsOf(family);
   int64_t longest = 1;
   for (size_t i = 1; i < offsets.size(); ++i) longest = std::max(longest, offsets[i] - offsets[i - 1]);

@@ -20,8 +20,8 @@ struct Residency {
   uint64_t estimated_peak = 0;  // bytes of anonymous memory
 };
 
-// Chooses for `limit` bytes. Results of a run never depend on the choice. Throws Error(kMisuse) when even one sample at
-// a time does not fit, saying what would.
+// Chooses for `limit` bytes; 0 means 80 % of what the machine offers. Results of a run never depend on the choice.
+// Throws Error(kMisuse) when even one sample at a time does not fit, saying what would.
 Residency PlanResidency(const Family& family, std::span<const int64_t> offsets, uint64_t limit);
 
 // The same without calibration data: what a data-free run needs at most.

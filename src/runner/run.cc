@@ -22,6 +22,7 @@
 #include "runner/output_writer.h"
 #include "runner/publish.h"
 #include "runner/read_ahead.h"
+#include "runner/sample_pass.h"
 
 namespace modelslim {
 namespace {
@@ -78,7 +79,10 @@ class Run {
       throw Error(ErrorCode::kInvalidDataset, "the recipe needs calibration data, and the dataset has no samples",
                   "give a dataset with at least one sample in spec.dataset");
     }
-    if (plan.needs_data) residency_ = PlanResidency(*plan.family, batch->offsets, MemoryLimit());
+    for (const auto& processor : plan.processors) {
+      if (processor->NeedsData()) final_step_ = processor.get();
+    }
+    if (plan.needs_data) residency_ = PlanResidency(*plan.family, batch->offsets, options.memory_limit);
   }
 
   RunReport Execute(const std::string& identity) {
@@ -89,8 +93,8 @@ class Run {
     OpenJournal(identity);
     if (plan_.writes) writer_.emplace(plan_.layout, options_.save_path, *journal_, resumes_);
     rest_ = plan_.family->MakeBlock(-1, source_);
-    state_.emplace(RunState{
-        *plan_.family, plan_.model, *rest_, !plan_.needs_data, residency_.keep_packed, work_, options_.save_path, {}});
+    state_.emplace(RunState{*plan_.family, plan_.model, *rest_, residency_.keep_packed, work_, options_.save_path, {}});
+    if (plan_.needs_data) pass_.emplace(SamplePass{*plan_.family, *batch_, residency_, *rest_});
     try {
       WalkBlocks();
       FinishRest();
@@ -103,6 +107,7 @@ class Run {
     report_.peak_anonymous = memory.peak();
     report_.output_bytes = plan_.writes ? plan_.layout.total_size : 0;
     report_.units = Units();
+    if (plan_.needs_data) report_.tokens = batch_->offsets.back();
     report_.stages = {{"forward passes", forward_seconds_},
                       {"processors", process_seconds_},
                       {"quantize and queue", save_seconds_},
@@ -112,8 +117,6 @@ class Run {
 
  private:
   int Units() const { return static_cast<int>(layout_.blocks.size()) + 1; }
-
-  uint64_t MemoryLimit() const { return options_.memory_limit != 0 ? options_.memory_limit : OfferedMemory() / 5 * 4; }
 
   // Finds out where to begin. An earlier run counts only if everything it left is as its journal says.
   void OpenJournal(const std::string& identity) {
@@ -190,28 +193,18 @@ class Run {
   void EmbedSamples() {
     MakeHiddenFiles(/*keep=*/false);
     const StageClock clock(&forward_seconds_);
-    for (const Chunk& chunk : residency_.chunks) {
-      const int64_t begin = batch_->offsets[chunk.begin], end = batch_->offsets[chunk.end];
-      const Tensor embedded = plan_.family->Embed(
-          *rest_, std::span(batch_->ids).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
-      hidden_[current_]->set_dtype(embedded.dtype());
-      Convert(embedded.view(), hidden_[current_]->Rows(begin, end));
-    }
+    pass_->Embed(*hidden_[current_]);
   }
 
   void ProcessBlock(Block& block, int index) {
     const bool last = index + 1 == static_cast<int>(layout_.blocks.size());
     const int target = (current_ + 1) % kHiddenFiles;
-    const Processor* final_step = nullptr;
-    for (const auto& processor : plan_.processors) {
-      if (processor->NeedsData()) final_step = processor.get();
-    }
     for (auto& processor : plan_.processors) {
       {
         const StageClock clock(&process_seconds_);
         processor->Preprocess(block, *state_);
       }
-      const bool hands_on = processor.get() == final_step && !last;
+      const bool hands_on = processor.get() == final_step_ && !last;
       if (processor->NeedsData()) {
         Forward(block, *processor, hands_on && !processor->ForwardsAgain() ? hidden_[target].get() : nullptr);
       }
@@ -221,7 +214,7 @@ class Run {
       }
       if (processor->ForwardsAgain() && hands_on) Forward(block, *processor, hidden_[target].get());
     }
-    const bool handed_on = final_step != nullptr && !last;
+    const bool handed_on = final_step_ != nullptr && !last;
     Save(block, layout_.blocks[index].modules, layout_.blocks[index].attention, index,
          handed_on ? hidden_[target].get() : nullptr);
     if (handed_on) current_ = target;
@@ -236,24 +229,7 @@ class Run {
   // Forwards all samples through the block; `out` (null: nobody wants it) gets what the next block will read.
   void Forward(Block& block, Processor& processor, HiddenFile* out) {
     const StageClock clock(&forward_seconds_);
-    const HiddenFile& in = *hidden_[current_];
-    std::vector<int64_t> offsets;
-    for (const Chunk& chunk : residency_.chunks) {
-      ThrowIfStopped();
-      const int64_t begin = batch_->offsets[chunk.begin], end = batch_->offsets[chunk.end];
-      offsets.clear();
-      for (int64_t s = chunk.begin; s <= chunk.end; ++s) offsets.push_back(batch_->offsets[s] - begin);
-      ForwardContext context;
-      context.groups = {offsets, chunk.begin};
-      context.ids = std::span(batch_->ids).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
-      context.kv = processor.kv_observer();
-      context.keep_packed = residency_.keep_packed && residency_.chunks.size() > 1;
-      context.rest = rest_.get();
-      const Tensor result = plan_.family->Forward(block, context, in.Rows(begin, end));
-      if (out == nullptr) continue;
-      out->set_dtype(result.dtype());
-      Convert(result.view(), out->Rows(begin, end));
-    }
+    pass_->Forward(block, processor.kv_observer(), *hidden_[current_], out);
     ++report_.forwards;
     report_.gemm_flops +=
         2 * plan_.blocks[block.info().index].multiply_adds_per_token * static_cast<double>(batch_->offsets.back());
@@ -324,11 +300,13 @@ class Run {
   const RunOptions& options_;
   fs::path work_;
   Residency residency_;
+  const Processor* final_step_ = nullptr;  // the last one that needs data: what it forwards the next block reads
   std::optional<Journal> journal_;
   std::array<std::unique_ptr<HiddenFile>, kHiddenFiles> hidden_;
   int current_ = 0;  // the hidden file that the next block reads
   std::unique_ptr<Block> rest_;
   std::optional<RunState> state_;
+  std::optional<SamplePass> pass_;  // with data only
   std::optional<OutputWriter> writer_;
   std::optional<Progress> progress_;
   bool resumes_ = false;
@@ -344,12 +322,6 @@ fs::path WorkDirectory(const fs::path& save_path) { return save_path / ".modelsl
 RunReport Execute(RunPlan& plan, const WeightSource& source, const TokenBatch* batch, const std::string& identity,
                   const RunOptions& options) {
   ClearStopRequest();
-  if (batch != nullptr && plan.needs_data && !batch->offsets.empty()) {
-    Run run(plan, source, batch, options);
-    RunReport report = run.Execute(identity);
-    report.tokens = batch->offsets.back();
-    return report;
-  }
   return Run(plan, source, batch, options).Execute(identity);
 }
 

@@ -1,0 +1,48 @@
+#include "runner/sample_pass.h"
+
+#include <span>
+#include <vector>
+
+#include "base/stop.h"
+
+namespace modelslim {
+namespace {
+
+std::span<const int32_t> IdsOf(const TokenBatch& batch, int64_t begin, int64_t end) {
+  return std::span(batch.ids).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+}
+
+void Store(const Tensor& rows, int64_t begin, int64_t end, HiddenFile& out) {
+  out.set_dtype(rows.dtype());
+  Convert(rows.view(), out.Rows(begin, end));
+}
+
+}  // namespace
+
+void SamplePass::Embed(HiddenFile& out) const {
+  for (const Chunk& chunk : residency.chunks) {
+    ThrowIfStopped();
+    const int64_t begin = batch.offsets[chunk.begin], end = batch.offsets[chunk.end];
+    Store(family.Embed(rest, IdsOf(batch, begin, end)), begin, end, out);
+  }
+}
+
+void SamplePass::Forward(Block& block, KvObserver* kv, const HiddenFile& in, HiddenFile* out) const {
+  std::vector<int64_t> offsets;
+  for (const Chunk& chunk : residency.chunks) {
+    ThrowIfStopped();
+    const int64_t begin = batch.offsets[chunk.begin], end = batch.offsets[chunk.end];
+    offsets.clear();
+    for (int64_t s = chunk.begin; s <= chunk.end; ++s) offsets.push_back(batch.offsets[s] - begin);
+    ForwardContext context;
+    context.groups = {offsets, chunk.begin};
+    context.ids = IdsOf(batch, begin, end);
+    context.kv = kv;
+    context.keep_packed = residency.keep_packed && residency.chunks.size() > 1;
+    context.rest = &rest;
+    const Tensor result = family.Forward(block, context, in.Rows(begin, end));
+    if (out != nullptr) Store(result, begin, end, *out);
+  }
+}
+
+}  // namespace modelslim

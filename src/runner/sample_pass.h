@@ -1,0 +1,25 @@
+// Sends all calibration samples, chunk by chunk, through the embedding or through a block.
+#pragma once
+
+#include "data/batch.h"
+#include "model/family.h"
+#include "runner/chunks.h"
+#include "runner/hidden_store.h"
+
+namespace modelslim {
+
+// What stays the same over a run. All referred to must outlive it.
+struct SamplePass {
+  const Family& family;
+  const TokenBatch& batch;
+  const Residency& residency;
+  Block& rest;  // the modules outside of the blocks
+
+  // Token ids -> `out`, whose type becomes that of the embeddings.
+  void Embed(HiddenFile& out) const;
+  // `in` through `block`; `kv` (may be null) sees keys and values; `out` (may be null: nobody wants it) gets the result
+  // and its type. Asks between chunks whether to stop.
+  void Forward(Block& block, KvObserver* kv, const HiddenFile& in, HiddenFile* out) const;
+};
+
+}  // namespace modelslim
