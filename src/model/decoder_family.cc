@@ -8,6 +8,28 @@
 
 namespace modelslim {
 
+Tensor DecoderFamily::Forward(Block& block, const ForwardContext& context, const ConstView& hidden) const {
+  Tensor middle;
+  {
+    const Tensor normed = block.norm("input_layernorm").Forward(hidden);
+    const Tensor attended = Attention(block, context, normed.view());
+    middle = AddResidual(hidden, attended.view());
+  }
+  const ConstView residual = std::as_const(middle).view();
+  const Tensor normed = block.norm("post_attention_layernorm").Forward(residual);
+  const Tensor mlp = Mlp(block, context, normed.view());
+  return AddResidual(residual, mlp.view());
+}
+
+std::vector<std::string> DecoderFamily::Parts(int block) const { return Join(LayerName(block), {"self_attn", "mlp"}); }
+
+Tensor DecoderFamily::ForwardPart(Block& block, const ForwardContext& context, std::string_view part,
+                                  const ConstView& x) const {
+  if (part == block.name() + ".self_attn") return Attention(block, context, x);
+  MODELSLIM_CHECK(part == block.name() + ".mlp");
+  return Mlp(block, context, x);
+}
+
 Tensor AddResidual(const ConstView& x, const ConstView& branch) {
   Tensor sum(Promote(x.dtype, branch.dtype), x.shape);
   Add(x, branch, sum.view());

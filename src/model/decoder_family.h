@@ -16,8 +16,18 @@ class DecoderFamily : public Family {
   int64_t HiddenWidth() const override { return sizes_.hidden; }
   int64_t vocab_size() const override { return sizes_.vocab; }
 
+  // The layer of a pre-norm decoder: x + Attention(input_layernorm(x)), then x + Mlp(post_attention_layernorm(x)).
+  Tensor Forward(Block& block, const ForwardContext& context, const ConstView& hidden) const override;
+  std::vector<std::string> Parts(int block) const override;  // self_attn and mlp
+  Tensor ForwardPart(Block& block, const ForwardContext& context, std::string_view part,
+                     const ConstView& x) const override;
+
  protected:
   DecoderFamily(std::string_view adapter, const DecoderSizes& sizes) : adapter_(adapter), sizes_(sizes) {}
+
+  // The two branches of a layer: [rows, hidden] after its norm -> what is added to the residual.
+  virtual Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x) const = 0;
+  virtual Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const = 0;
 
   double NormEps(const ModuleInfo&) const override { return sizes_.eps; }
   // v_proj feeds o_proj; query heads that share a value head are reduced by max.

@@ -90,6 +90,9 @@ std::vector<int32_t> ShiftIds(std::span<const int32_t> ids, int32_t next);
 Tensor MtpInput(Block& block, const ForwardContext& context, std::span<const int32_t> next, const ConstView& hidden,
                 bool bf16_ids = false);
 
+// The most likely next id of every sample after the final norm and the head, which are read from context.rest; hidden
+// [rows, H].
+std::vector<int32_t> PredictNext(const ForwardContext& context, const ConstView& hidden);
 // The most likely next id of every sample from the logits [samples, vocab]; the lowest of equal ones.
 std::vector<int32_t> ArgMaxRows(const ConstView& logits);
 // Row numbers of the last token of every sample; an empty sample is an Error(kInvalidDataset).

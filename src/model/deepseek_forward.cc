@@ -96,4 +96,16 @@ std::vector<int64_t> LastRows(const RowGroups& groups) {
   return rows;
 }
 
+std::vector<int32_t> PredictNext(const ForwardContext& context, const ConstView& hidden) {
+  MODELSLIM_CHECK(context.rest != nullptr);
+  const std::vector<int64_t> rows = LastRows(context.groups);
+  Tensor last(hidden.dtype, {static_cast<int64_t>(rows.size()), hidden.cols()});
+  GatherRows(hidden, rows, last.view());
+  const Tensor normed = context.rest->norm("model.norm").Forward(std::as_const(last).view());
+  LinearModule& head = context.rest->linear("lm_head");
+  const Tensor logits = head.FloatForward(normed.view(), /*keep_packed=*/false);
+  head.Release();
+  return ArgMaxRows(logits.view());
+}
+
 }  // namespace modelslim

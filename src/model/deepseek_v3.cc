@@ -8,7 +8,6 @@
 #include "model/eager_attention.h"
 #include "model/layout_builder.h"
 #include "model/mla_absorbed.h"
-#include "ops/embedding.h"
 
 namespace modelslim {
 namespace {
@@ -32,11 +31,9 @@ class DeepseekV3Family : public DeepseekFamily {
   }
 
   Tensor Forward(Block& block, const ForwardContext& context, const ConstView& hidden) const override {
-    if (!config_.IsMtp(block.info().index)) return RunLayer(block, context, hidden, {});
-    MODELSLIM_CHECK(context.rest != nullptr);
-    const std::vector<int64_t> positions = RolledPositions(context.groups);
+    if (!config_.IsMtp(block.info().index)) return DecoderFamily::Forward(block, context, hidden);
     const Tensor input = MtpInput(block, context, PredictNext(context, hidden), hidden);
-    return RunLayer(block, context, input.view(), positions);
+    return DecoderFamily::Forward(block, context, input.view());
   }
 
   std::vector<std::pair<std::string, std::string>> ConfigEdits(const std::vector<std::string_view>& modes,
@@ -53,12 +50,6 @@ class DeepseekV3Family : public DeepseekFamily {
   }
 
   std::vector<std::string> Parts(int block) const override { return {LayerName(block) + ".self_attn"}; }
-  Tensor ForwardPart(Block& block, const ForwardContext& context, std::string_view part,
-                     const ConstView& x) const override {
-    MODELSLIM_CHECK(part == block.name() + ".self_attn");
-    if (!config_.IsMtp(block.info().index)) return Attention(block, context, x, {});
-    return Attention(block, context, x, RolledPositions(context.groups));
-  }
 
  private:
   static DeepseekTraits Traits(const DeepseekConfig& config) {
@@ -69,33 +60,7 @@ class DeepseekV3Family : public DeepseekFamily {
     return traits;
   }
 
-  std::vector<int32_t> PredictNext(const ForwardContext& context, const ConstView& hidden) const {
-    const std::vector<int64_t> rows = LastRows(context.groups);
-    Tensor last(hidden.dtype, {static_cast<int64_t>(rows.size()), hidden.cols()});
-    GatherRows(hidden, rows, last.view());
-    const Tensor normed = context.rest->norm("model.norm").Forward(std::as_const(last).view());
-    LinearModule& head = context.rest->linear("lm_head");
-    const Tensor logits = head.FloatForward(normed.view(), /*keep_packed=*/false);
-    head.Release();
-    return ArgMaxRows(logits.view());
-  }
-
-  // `positions`: of every row where they are not its place in its sample.
-  Tensor RunLayer(Block& block, const ForwardContext& context, const ConstView& hidden,
-                  std::span<const int64_t> positions) const {
-    Tensor middle;
-    {
-      const Tensor normed = block.norm("input_layernorm").Forward(hidden);
-      const Tensor attended = Attention(block, context, normed.view(), positions);
-      middle = AddResidual(hidden, attended.view());
-    }
-    const ConstView residual = std::as_const(middle).view();
-    const Tensor normed = block.norm("post_attention_layernorm").Forward(residual);
-    const Tensor mlp = Mlp(block, context, normed.view());
-    return AddResidual(residual, mlp.view());
-  }
-
-  Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const {
+  Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const override {
     const auto unit = [&](const std::string& prefix, const ConstView& rows, const RowGroups& groups) {
       return GatedMlp(block, prefix, config_.act, rows, groups, context.keep_packed);
     };
@@ -118,8 +83,12 @@ class DeepseekV3Family : public DeepseekFamily {
     return {std::move(q), std::move(both[1])};
   }
 
-  Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x,
-                   std::span<const int64_t> positions) const {
+  RopeTable MakeTable(const Block& block, const RowGroups& groups, DType dtype) const {
+    if (!config_.IsMtp(block.info().index)) return RopeTable(config_.rope, groups.offsets, dtype);
+    return RopeTable(config_.rope, groups.offsets, RolledPositions(groups), dtype);
+  }
+
+  Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x) const override {
     const MlaSizes& mla = config_.mla;
     Tensor attended;
     {
@@ -129,8 +98,7 @@ class DeepseekV3Family : public DeepseekFamily {
       Tensor k_pe = TakeColumns(std::as_const(latents).view(), mla.kv_lora, mla.rope);
       // cos and sin have the type of the values.
       const DType dtype = Promote(c.dtype(), block.linear("self_attn.kv_b_proj").weight().dtype());
-      const RopeTable table = positions.empty() ? RopeTable(config_.rope, context.groups.offsets, dtype)
-                                                : RopeTable(config_.rope, context.groups.offsets, positions, dtype);
+      const RopeTable table = MakeTable(block, context.groups, dtype);
       ApplyRope(q.view(), table, MlaQueryRope(mla, RopeLayout::kInterleavedToHalf));
       ApplyRope(k_pe.view(), table, {.heads = 1, .layout = RopeLayout::kInterleavedToHalf});
       FaHook* const hook = block.fa_hook(block.name() + ".self_attn").get();

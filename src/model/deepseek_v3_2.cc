@@ -6,7 +6,6 @@
 #include "model/columns.h"
 #include "model/deepseek.h"
 #include "model/indexer.h"
-#include "ops/embedding.h"
 
 namespace modelslim {
 namespace {
@@ -55,15 +54,13 @@ class DeepseekV32Family : public DeepseekFamily {
 
   Tensor Forward(Block& block, const ForwardContext& context, const ConstView& hidden) const override {
     Streams streams{TakeColumns(hidden, 0, sizes_.hidden), TakeColumns(hidden, sizes_.hidden, sizes_.hidden)};
-    const bool mtp = config_.IsMtp(block.info().index);
-    if (mtp) {
-      MODELSLIM_CHECK(context.rest != nullptr);
+    if (config_.IsMtp(block.info().index)) {
       // As the reference does it, the prediction is made from x without its residual.
       const Tensor x = std::move(streams.x);
       streams.x = MtpInput(block, context, PredictNext(context, x.view()), x.view(), layout_.dtype == DType::kBF16);
     }
     const Tensor attention_input = FusedNorm(block.norm("input_layernorm"), &streams);
-    streams.x = Attention(block, context, attention_input.view(), mtp);
+    streams.x = Attention(block, context, attention_input.view());
     const Tensor mlp_input = FusedNorm(block.norm("post_attention_layernorm"), &streams);
     streams.x = Mlp(block, context, mlp_input.view());
     return SideBySide(std::as_const(streams.x).view(), std::as_const(streams.residual).view());
@@ -74,6 +71,9 @@ class DeepseekV32Family : public DeepseekFamily {
     const Tensor normed = FusedNorm(rest.norm("model.norm"), &streams);
     return rest.linear("lm_head").FloatForward(normed.view(), /*keep_packed=*/false);
   }
+
+  // Its branches are not offered by themselves.
+  std::vector<std::string> Parts(int) const override { return {}; }
 
  private:
   static DeepseekTraits Traits(const DeepseekConfig& config, const IndexerSizes& indexer) {
@@ -106,18 +106,7 @@ class DeepseekV32Family : public DeepseekFamily {
     return ConvertTo(normed.view(), norm.replaced() ? DType::kF32 : dtype);
   }
 
-  std::vector<int32_t> PredictNext(const ForwardContext& context, const ConstView& x) const {
-    const std::vector<int64_t> rows = LastRows(context.groups);
-    Tensor last(x.dtype, {static_cast<int64_t>(rows.size()), x.cols()});
-    GatherRows(x, rows, last.view());
-    const Tensor normed = context.rest->norm("model.norm").Forward(std::as_const(last).view());
-    LinearModule& head = context.rest->linear("lm_head");
-    const Tensor logits = head.FloatForward(normed.view(), /*keep_packed=*/false);
-    head.Release();
-    return ArgMaxRows(logits.view());
-  }
-
-  Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const {
+  Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const override {
     const auto unit = [&](const std::string& prefix, const ConstView& rows, const RowGroups& groups) {
       LinearModule* const inputs[] = {&block.linear(prefix + ".gate_proj"), &block.linear(prefix + ".up_proj")};
       const std::vector<Tensor> both = ForwardLinears(inputs, rows, groups, context.keep_packed);
@@ -134,8 +123,8 @@ class DeepseekV32Family : public DeepseekFamily {
   }
 
   // MTP: positions begin at 1.
-  RopeTable MakeTable(const RowGroups& groups, bool mtp) const {
-    if (!mtp) return RopeTable(config_.rope, groups.offsets, DType::kF32);
+  RopeTable MakeTable(const Block& block, const RowGroups& groups) const {
+    if (!config_.IsMtp(block.info().index)) return RopeTable(config_.rope, groups.offsets, DType::kF32);
     std::vector<int64_t> positions;
     for (int64_t s = 0; s < groups.samples(); ++s) {
       for (int64_t t = 1; t <= groups.offsets[s + 1] - groups.offsets[s]; ++t) positions.push_back(t);
@@ -143,9 +132,9 @@ class DeepseekV32Family : public DeepseekFamily {
     return RopeTable(config_.rope, groups.offsets, positions, DType::kF32);
   }
 
-  Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x, bool mtp) const {
+  Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x) const override {
     const MlaSizes& mla = config_.mla;
-    const RopeTable table = MakeTable(context.groups, mtp);
+    const RopeTable table = MakeTable(block, context.groups);
     Tensor attended;
     {
       LinearModule* const first[] = {&block.linear("self_attn.q_a_proj"), &block.linear("self_attn.kv_a_proj_with_mqa"),

@@ -1,7 +1,5 @@
 #include "model/dense.h"
 
-#include <utility>
-
 #include "model/checkpoint_facts.h"
 #include "model/decoder_family.h"
 #include "model/layout_builder.h"
@@ -30,27 +28,6 @@ class DenseFamily : public DecoderFamily {
     for (int64_t i = 0; i < sizes_.layers; ++i) layout_.blocks.push_back(MakeBlockInfo(i));
     layout_.rest = HeadModules({sizes_.vocab, sizes_.hidden, config.dtype, config.tied});
     layout_.ignored_suffixes = {".rotary_emb.inv_freq"};
-  }
-
-  Tensor Forward(Block& block, const ForwardContext& context, const ConstView& hidden) const override {
-    Tensor middle;
-    {
-      const Tensor normed = block.norm("input_layernorm").Forward(hidden);
-      const Tensor attended = Attention(block, context, normed.view());
-      middle = AddResidual(hidden, attended.view());
-    }
-    const ConstView residual = std::as_const(middle).view();
-    const Tensor normed = block.norm("post_attention_layernorm").Forward(residual);
-    const Tensor mlp = Mlp(block, context, normed.view());
-    return AddResidual(residual, mlp.view());
-  }
-
-  std::vector<std::string> Parts(int block) const override { return Join(LayerName(block), {"self_attn", "mlp"}); }
-  Tensor ForwardPart(Block& block, const ForwardContext& context, std::string_view part,
-                     const ConstView& x) const override {
-    if (part == block.name() + ".self_attn") return Attention(block, context, x);
-    MODELSLIM_CHECK(part == block.name() + ".mlp");
-    return Mlp(block, context, x);
   }
 
   std::vector<Subgraph> Subgraphs(int block) const override {
@@ -88,10 +65,10 @@ class DenseFamily : public DecoderFamily {
 
  private:
   AttentionHeads Heads() const { return {sizes_.heads, sizes_.kv_heads, sizes_.head_dim}; }
-  Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x) const {
+  Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x) const override {
     return SelfAttention({Heads(), config_.rope, layout_.dtype, config_.qk_norm}, block, context, x);
   }
-  Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const {
+  Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const override {
     return GatedMlp(block, "mlp", config_.act, x, context.groups, context.keep_packed);
   }
   bool IsQwq() const { return adapter_ == "qwq"; }

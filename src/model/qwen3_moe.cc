@@ -1,7 +1,6 @@
 #include "model/qwen3_moe.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "model/checkpoint_facts.h"
 #include "model/decoder_family.h"
@@ -33,27 +32,6 @@ class Qwen3MoeFamily : public DecoderFamily {
     layout_.ignored_suffixes = {".rotary_emb.inv_freq"};
   }
 
-  Tensor Forward(Block& block, const ForwardContext& context, const ConstView& hidden) const override {
-    Tensor middle;
-    {
-      const Tensor normed = block.norm("input_layernorm").Forward(hidden);
-      const Tensor attended = Attention(block, context, normed.view());
-      middle = AddResidual(hidden, attended.view());
-    }
-    const ConstView residual = std::as_const(middle).view();
-    const Tensor normed = block.norm("post_attention_layernorm").Forward(residual);
-    const Tensor mlp = Mlp(block, context, normed.view());
-    return AddResidual(residual, mlp.view());
-  }
-
-  std::vector<std::string> Parts(int block) const override { return Join(LayerName(block), {"self_attn", "mlp"}); }
-  Tensor ForwardPart(Block& block, const ForwardContext& context, std::string_view part,
-                     const ConstView& x) const override {
-    if (part == block.name() + ".self_attn") return Attention(block, context, x);
-    MODELSLIM_CHECK(part == block.name() + ".mlp");
-    return Mlp(block, context, x);
-  }
-
   std::vector<Subgraph> Subgraphs(int block) const override {
     const std::string layer = LayerName(block);
     std::vector<Subgraph> groups;
@@ -82,11 +60,11 @@ class Qwen3MoeFamily : public DecoderFamily {
   int64_t MultiplyAddsPerToken(int block) const override { return config_.moe.MultiplyAdds(layout_.blocks.at(block)); }
 
  private:
-  Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x) const {
+  Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x) const override {
     const AttentionHeads heads{sizes_.heads, sizes_.kv_heads, sizes_.head_dim};
     return SelfAttention({heads, config_.rope, layout_.dtype, /*qk_norm=*/true}, block, context, x);
   }
-  Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const {
+  Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const override {
     if (config_.moe.IsSparse(block.info().index)) return SoftmaxMoe(config_.moe, block, config_.act, x, context);
     return GatedMlp(block, "mlp", config_.act, x, context.groups, context.keep_packed);
   }

@@ -71,31 +71,9 @@ class Qwen3NextFamily : public DecoderFamily {
     return block;
   }
 
-  Tensor Forward(Block& block, const ForwardContext& context, const ConstView& hidden) const override {
-    Tensor middle;
-    {
-      const Tensor normed = block.norm("input_layernorm").Forward(hidden);
-      const Tensor mixed = IsFull(block.info().index)
-                               ? GatedAttention(block, context, normed.view())
-                               : GatedDeltaNet({config_.delta, sizes_.eps}, block, context, normed.view());
-      middle = AddResidual(hidden, mixed.view());
-    }
-    const ConstView residual = std::as_const(middle).view();
-    const Tensor normed = block.norm("post_attention_layernorm").Forward(residual);
-    const Tensor mlp = config_.moe.IsSparse(block.info().index)
-                           ? SoftmaxMoe(config_.moe, block, config_.act, normed.view(), context)
-                           : GatedMlp(block, "mlp", config_.act, normed.view(), context.groups, context.keep_packed);
-    return AddResidual(residual, mlp.view());
-  }
-
   std::vector<std::string> Parts(int block) const override {
     if (!IsFull(block)) return {};
     return {LayerName(block) + ".self_attn"};
-  }
-  Tensor ForwardPart(Block& block, const ForwardContext& context, std::string_view part,
-                     const ConstView& x) const override {
-    MODELSLIM_CHECK(IsFull(block.info().index) && part == block.name() + ".self_attn");
-    return GatedAttention(block, context, x);
   }
 
   std::vector<Subgraph> Subgraphs(int block) const override {
@@ -123,6 +101,15 @@ class Qwen3NextFamily : public DecoderFamily {
   NormKind NormKindOf(const ModuleInfo&) const override { return NormKind::kZeroCentred; }
 
  private:
+  Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x) const override {
+    if (IsFull(block.info().index)) return GatedAttention(block, context, x);
+    return GatedDeltaNet({config_.delta, sizes_.eps}, block, context, x);
+  }
+  Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const override {
+    if (config_.moe.IsSparse(block.info().index)) return SoftmaxMoe(config_.moe, block, config_.act, x, context);
+    return GatedMlp(block, "mlp", config_.act, x, context.groups, context.keep_packed);
+  }
+
   bool IsFull(int block) const { return config_.full_attention[static_cast<size_t>(block)]; }
 
   BlockInfo MakeBlockInfo(int64_t index) const {
