@@ -2,9 +2,6 @@
 // share of the matrix product's rate on [tokens, 1536] x [1536, 1536], measured in the same run.
 //
 //   bench_attention     rates are per CPU second of one thread, best of five
-#include <time.h>
-
-#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <string>
@@ -13,28 +10,12 @@
 #include "base/parallel.h"
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
+#include "thread_seconds.h"
 
 namespace modelslim {
 namespace {
 
 constexpr int64_t kTokens = 4096;
-
-double CpuSeconds() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-template <class F>
-double BestSeconds(const F& work) {
-  double best = 1e30;
-  for (int round = 0; round < 5; ++round) {
-    const double start = CpuSeconds();
-    work();
-    best = std::min(best, CpuSeconds() - start);
-  }
-  return best;
-}
 
 Tensor Filled(DType dtype, int64_t rows, int64_t cols) {
   Tensor made(DType::kF32, {rows, cols});

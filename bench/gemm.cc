@@ -3,8 +3,6 @@
 //
 //   bench_gemm [MxNxK ...]      rates are per CPU second of one thread, best of five: other programs disturb them
 //   little
-#include <time.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <random>
@@ -17,26 +15,10 @@
 #include "kernels/native/blocked_gemm.h"
 #include "kernels/native/micro_kernel.h"
 #include "kernels/onednn/onednn_gemm.h"
+#include "thread_seconds.h"
 
 namespace modelslim {
 namespace {
-
-double CpuSeconds() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-template <class F>
-double BestSeconds(const F& work) {
-  double best = 1e30;
-  for (int round = 0; round < 5; ++round) {
-    const double start = CpuSeconds();
-    work();
-    best = std::min(best, CpuSeconds() - start);
-  }
-  return best;
-}
 
 Tensor Random(DType dtype, const Shape& shape, unsigned seed) {
   Tensor made(DType::kF32, shape);

@@ -5,27 +5,19 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "quant/mx.h"
 #include "quant/row_kernels.h"
+#include "thread_seconds.h"
 
 namespace modelslim {
 namespace {
 
 constexpr int64_t kBatch = 64;  // rows per call
 constexpr int kRepeats = 7;
-
-double Seconds(const std::function<void()>& work) {
-  timespec begin, end;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
-  work();
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
-  return static_cast<double>(end.tv_sec - begin.tv_sec) + 1e-9 * static_cast<double>(end.tv_nsec - begin.tv_nsec);
-}
 
 struct Spread {
   double best, median;
@@ -34,7 +26,7 @@ struct Spread {
 Spread Rate(double bytes, const std::function<void()>& work) {
   std::vector<double> rates;
   work();  // touches the pages
-  for (int i = 0; i < kRepeats; ++i) rates.push_back(bytes / Seconds(work) / 1e9);
+  for (int i = 0; i < kRepeats; ++i) rates.push_back(bytes / SecondsOf(work) / 1e9);
   std::sort(rates.begin(), rates.end());
   return {rates.back(), rates[rates.size() / 2]};
 }

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <string>
 #include <vector>
 
@@ -13,6 +12,7 @@
 
 #include "base/error.h"
 #include "text/tokenizer.h"
+#include "thread_seconds.h"
 
 namespace {
 
@@ -29,14 +29,8 @@ std::vector<std::string> ReadTexts(const std::string& path) {
   return texts;
 }
 
-// Of this thread's own work, so that a busy machine does not show.
-double ThreadSeconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
 void Run(const std::string& model_dir, const std::string& file, double seconds) {
+  using modelslim::ThreadSeconds;
   const auto since = [](double from) { return ThreadSeconds() - from; };
   const auto texts = ReadTexts(file);
   double megabytes = 0;

@@ -13,6 +13,23 @@ function(modelslim_library folder)
   set_property(GLOBAL APPEND PROPERTY MODELSLIM_LIBRARIES modelslim_${folder})
 endfunction()
 
+# modelslim_unpack(ARCHIVE DIRECTORY) unpacks an archive beside the caller into a directory, once per content.
+function(modelslim_unpack archive directory)
+  get_filename_component(archive "${archive}" ABSOLUTE)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${archive}")
+  file(SHA256 "${archive}" wanted)
+  set(stamp "${directory}/unpacked")
+  set(present "")
+  if(EXISTS "${stamp}")
+    file(READ "${stamp}" present)
+  endif()
+  if(NOT present STREQUAL wanted)
+    file(REMOVE_RECURSE "${directory}")
+    file(ARCHIVE_EXTRACT INPUT "${archive}" DESTINATION "${directory}")
+    file(WRITE "${stamp}" "${wanted}")
+  endif()
+endfunction()
+
 # modelslim_test(FOLDER SOURCES a_test.cc ... [LINK more ...]) makes FOLDER_test from the tests of one source folder.
 function(modelslim_test folder)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})

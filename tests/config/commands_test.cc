@@ -1,8 +1,8 @@
 #include "config/commands.h"
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
+#include "base/temporary_directory.h"
 #include "config/test_data.h"
 
 namespace modelslim {
@@ -13,16 +13,8 @@ using ::testing::IsEmpty;
 
 class Commands : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("modelslim_commands_" + std::to_string(::getpid()));
-    MakeDirectories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  std::string Put(const std::string& name, const std::string& text) const {
-    WriteFileAtomically(folder_ / name, text);
-    return (folder_ / name).string();
-  }
-  fs::path folder_;
+  std::string Put(const std::string& name, const std::string& text) const { return folder_.Write(name, text).string(); }
+  const TemporaryDirectory folder_;
   std::ostringstream out_, err_;
 };
 
@@ -65,8 +57,8 @@ TEST_F(Commands, ReferencePagesOfTheRepositoryAreUpToDate) {
 }
 
 TEST_F(Commands, ReferencePagesAreCompleteInBothLanguages) {
-  EXPECT_EQ(WriteReferencePages(folder_).size(), 10u);
-  EXPECT_THAT(WriteReferencePages(folder_), IsEmpty());
+  EXPECT_EQ(WriteReferencePages(folder_.path()).size(), 10u);
+  EXPECT_THAT(WriteReferencePages(folder_.path()), IsEmpty());
   for (const char* language : {"en", "zh"}) {
     std::string all;
     for (const fs::directory_entry& page : fs::directory_iterator(folder_ / language)) all += ReadTextFile(page.path());

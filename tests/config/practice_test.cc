@@ -1,8 +1,8 @@
 #include "config/practice.h"
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
+#include "base/temporary_directory.h"
 #include "config/commands.h"
 #include "config/test_data.h"
 
@@ -91,16 +91,11 @@ TEST(Practices, AnEmptyRepositoryHasNothing) {
 
 class OwnPractices : public ::testing::Test {
  protected:
-  void SetUp() override {
-    root_ = fs::temp_directory_path() / ("modelslim_practices_" + std::to_string(::getpid()));
-    fs::remove_all(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
   void Put(const std::string& name, const std::string& metadata) const {
-    MakeDirectories((root_ / name).parent_path());
-    WriteFileAtomically(root_ / name, "apiversion: modelslim_v1\nmetadata: {" + metadata + "}\nspec: {}\n");
+    temporary_.Write(name, "apiversion: modelslim_v1\nmetadata: {" + metadata + "}\nspec: {}\n");
   }
-  fs::path root_;
+  const TemporaryDirectory temporary_;
+  const fs::path& root_ = temporary_.path();
 };
 
 TEST_F(OwnPractices, OrderAndIds) {

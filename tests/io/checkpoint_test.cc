@@ -6,9 +6,9 @@
 #include <chrono>
 #include <cstring>
 
-#include "io/expect_error.h"
+#include "base/expect_error.h"
+#include "base/temporary_directory.h"
 #include "io/json.h"
-#include "io/temp_dir.h"
 
 namespace modelslim {
 namespace {
@@ -29,14 +29,14 @@ class CheckpointTest : public ::testing::Test {
       "a":"model-00001-of-00002.safetensors","b":"model-00001-of-00002.safetensors"}})");
   }
 
-  void Index(std::string_view text) { dir_.Put("model.safetensors.index.json", text); }
+  void Index(std::string_view text) { dir_.Write("model.safetensors.index.json", text); }
   void Refused(ErrorCode code, std::initializer_list<std::string> parts) {
     ExpectError([&] { Checkpoint(dir_.path()); }, code, parts);
   }
 
   static constexpr const char* kFirst = "model-00001-of-00002.safetensors";
   static constexpr const char* kSecond = "model-00002-of-00002.safetensors";
-  TempDir dir_;
+  TemporaryDirectory dir_;
 };
 
 TEST_F(CheckpointTest, ListsFindsAndReads) {
@@ -69,7 +69,7 @@ TEST_F(CheckpointTest, StaysValidWhenMoved) {
 }
 
 TEST_F(CheckpointTest, ReadsASingleFileAndOtherStems) {
-  const TempDir dir;
+  const TemporaryDirectory dir;
   WriteSafetensors(dir / "model.safetensors", {{"x", Values({1}).view()}});
   EXPECT_EQ(Checkpoint(dir.path()).Get("x").as<float>()[0], 1.0f);
   WriteSafetensors(dir / "quant_model_weights.safetensors", {{"y", Values({2}).view()}});
@@ -79,7 +79,7 @@ TEST_F(CheckpointTest, ReadsASingleFileAndOtherStems) {
 }
 
 TEST_F(CheckpointTest, FollowsSymbolicLinksToShards) {
-  const TempDir blobs;
+  const TemporaryDirectory blobs;
   fs::rename(dir_ / kFirst, blobs / "abc123");
   fs::create_symlink(blobs / "abc123", dir_ / kFirst);
   EXPECT_EQ(Checkpoint(dir_.path()).Get("b").as<float>()[0], 1.0f);
@@ -163,11 +163,11 @@ TEST_F(CheckpointTest, RefusesBadIndexes) {
 }
 
 TEST_F(CheckpointTest, RefusesDirectoriesWithoutWeights) {
-  const TempDir dir;
+  const TemporaryDirectory dir;
   ExpectError([&] { Checkpoint(dir / "absent"); }, ErrorCode::kInvalidModel, {"absent", "no such model directory"});
   ExpectError([&] { Checkpoint(dir.path()); }, ErrorCode::kInvalidModel,
               {"expected model.safetensors.index.json or model.safetensors, found neither"});
-  const fs::path file = dir.Put("pytorch_model.bin", "x");
+  const fs::path file = dir.Write("pytorch_model.bin", "x");
   ExpectError([&] { Checkpoint{file}; }, ErrorCode::kInvalidModel, {"expected a model directory, found a file"});
   try {
     Checkpoint{dir.path()};
@@ -181,7 +181,7 @@ TEST_F(CheckpointTest, RefusesDirectoriesWithoutWeights) {
 }
 
 TEST_F(CheckpointTest, AWeightFileThatIsADirectoryIsRefused) {
-  const TempDir dir;
+  const TemporaryDirectory dir;
   fs::create_directory(dir / "model.safetensors");
   EXPECT_THROW(Checkpoint(dir.path()), Error);
 }

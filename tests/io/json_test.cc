@@ -6,7 +6,7 @@
 #include <cmath>
 #include <fstream>
 
-#include "io/expect_error.h"
+#include "base/expect_error.h"
 #include "io/json_ref.h"
 #include "io/json_writer.h"
 

@@ -6,9 +6,9 @@
 #include <random>
 #include <thread>
 
+#include "base/expect_error.h"
 #include "base/progress.h"
-#include "io/expect_error.h"
-#include "io/temp_dir.h"
+#include "base/temporary_directory.h"
 
 namespace modelslim {
 namespace {
@@ -40,7 +40,7 @@ class OutputFileTest : public ::testing::Test {
     EXPECT_TRUE(ReadTextFile(dir_ / "f") == content);
   }
 
-  TempDir dir_;
+  TemporaryDirectory dir_;
 };
 
 TEST_F(OutputFileTest, FillsInAnyOrderDirectly) { FillsExactly({}); }
@@ -104,7 +104,7 @@ TEST_F(OutputFileTest, GoesOnWithAnUnfinishedFile) {
 }
 
 TEST_F(OutputFileTest, CreateReplacesALinkInsteadOfFollowingIt) {
-  dir_.Put("precious", "do not touch");
+  dir_.Write("precious", "do not touch");
   fs::create_symlink("precious", dir_ / "f");
   OutputFile::Create(dir_ / "f", 3)->Write(0, "new");
   EXPECT_EQ(ReadTextFile(dir_ / "precious"), "do not touch");

@@ -5,9 +5,9 @@
 #include <cstring>
 #include <functional>
 
-#include "io/expect_error.h"
+#include "base/expect_error.h"
+#include "base/temporary_directory.h"
 #include "io/json.h"
-#include "io/temp_dir.h"
 
 namespace modelslim {
 namespace {
@@ -377,7 +377,7 @@ TEST(SafetensorsHeader, MessagesSurviveHostileNames) {
 }
 
 TEST(SafetensorsFile, ViewsInPlace) {
-  const TempDir dir;
+  const TemporaryDirectory dir;
   Tensor weight(DType::kF32, {3, 2});
   for (int i = 0; i < 6; ++i) weight.as<float>()[i] = static_cast<float>(i) / 4;
   Tensor codes(DType::kI8, {5});
@@ -403,14 +403,14 @@ TEST(SafetensorsFile, ViewsInPlace) {
 
 // Old writers did not pad the header, so that tensors lie at odd addresses.
 TEST(SafetensorsFile, CopiesWhatLiesAtAnOddAddress) {
-  const TempDir dir;
+  const TemporaryDirectory dir;
   const std::string header =
       R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"I8","shape":[1],"data_offsets":[8,9]}})";
   ASSERT_NE((8 + header.size()) % 4, 0u);
   const float values[] = {1.5f, -2.0f};
   std::string content = Length(header.size()) + header + std::string(9, '\7');
   std::memcpy(content.data() + 8 + header.size(), values, 8);
-  const SafetensorsFile file(dir.Put("odd.safetensors", content));
+  const SafetensorsFile file(dir.Write("odd.safetensors", content));
   const ConstView view = file.View("w");
   EXPECT_EQ(reinterpret_cast<uintptr_t>(view.data) % 4, 0u);
   EXPECT_EQ(view.as<float>()[0], 1.5f);
@@ -422,10 +422,10 @@ TEST(SafetensorsFile, CopiesWhatLiesAtAnOddAddress) {
 }
 
 TEST(SafetensorsFile, RefusesWhatIsNoFile) {
-  const TempDir dir;
+  const TemporaryDirectory dir;
   EXPECT_THROW(SafetensorsFile(dir / "absent"), Error);
   EXPECT_THROW(SafetensorsFile(dir.path()), Error);
-  ExpectError([&] { SafetensorsFile(dir.Put("empty.safetensors", "")); }, ErrorCode::kInvalidModel,
+  ExpectError([&] { SafetensorsFile(dir.Write("empty.safetensors", "")); }, ErrorCode::kInvalidModel,
               {"empty.safetensors", "found 0"});
 }
 

@@ -1,13 +1,13 @@
 // Finds golden models and opens them.
 #pragma once
 
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/file.h"
+#include "base/temporary_directory.h"
 #include "io/checkpoint.h"
 #include "io/json.h"
 #include "model/family.h"
@@ -34,22 +34,6 @@ struct OpenModel {
   Json config;
   std::unique_ptr<Family> family;
   std::unique_ptr<WeightSource> source;
-};
-
-// Directory that vanishes with the object.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (fs::temp_directory_path() / "modelslim-test-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TemporaryDirectory() { fs::remove_all(path_); }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
 };
 
 }  // namespace modelslim

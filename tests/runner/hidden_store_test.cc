@@ -2,14 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include "base/temporary_directory.h"
 
 namespace modelslim {
 namespace {
 
 TEST(HiddenFile, KeepsItsBytesAndItsType) {
-  std::string name = (fs::temp_directory_path() / "modelslim-hidden-XXXXXX").string();
-  const fs::path directory = mkdtemp(name.data());
+  const TemporaryDirectory directory;
   {
     HiddenFile file(directory / "h", 4, 3, false);
     file.set_dtype(DType::kBF16);
@@ -20,7 +19,6 @@ TEST(HiddenFile, KeepsItsBytesAndItsType) {
   file.set_dtype(DType::kBF16);
   EXPECT_EQ(ToF32(file.All().as<BF16>()[7]), 1.5f);
   EXPECT_EQ(file.Rows(1, 3).rows(), 2);
-  fs::remove_all(directory);
 }
 
 }  // namespace

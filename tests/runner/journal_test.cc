@@ -2,27 +2,21 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include "base/temporary_directory.h"
 
 namespace modelslim {
 namespace {
 
 class JournalTest : public testing::Test {
  protected:
-  JournalTest() {
-    std::string name = (fs::temp_directory_path() / "modelslim-journal-XXXXXX").string();
-    directory_ = mkdtemp(name.data());
-    path_ = directory_ / "journal.jsonl";
-  }
-  ~JournalTest() override { fs::remove_all(directory_); }
-
   void WriteTwoUnits() {
     Journal journal(path_, "run", false);
     journal.Append({0, {{"a", "11"}}, SavedHidden{"hidden-1", "BF16", "22"}, "[]"});
     journal.Append({1, {{"b", "33"}}, std::nullopt, ""});
   }
 
-  fs::path directory_, path_;
+  const TemporaryDirectory directory_;
+  const fs::path path_ = directory_ / "journal.jsonl";
 };
 
 TEST_F(JournalTest, GivesBackWhatWasFinished) {

@@ -2,11 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "base/error.h"
+#include "base/temporary_directory.h"
 #include "io/hash.h"
 #include "io/output_file.h"
 #include "io/safetensors.h"
@@ -17,15 +17,10 @@ namespace {
 class WriterTest : public testing::Test {
  protected:
   WriterTest() {
-    std::string name = (fs::temp_directory_path() / "modelslim-writer-XXXXXX").string();
-    directory_ = mkdtemp(name.data());
     layout_ = LayOut({{"a", DType::kF32, {3}, "FLOAT", 0, 0, 0}, {"b", DType::kI8, {100000}, "W8A8", 1, 0, 0}},
                      {.part_gib = 0});
   }
-  ~WriterTest() override {
-    SetWriteFaultsForTesting({});
-    fs::remove_all(directory_);
-  }
+  ~WriterTest() override { SetWriteFaultsForTesting({}); }
 
   static Tensor Filled(DType dtype, Shape shape, int value) {
     Tensor tensor(dtype, std::move(shape));
@@ -33,7 +28,8 @@ class WriterTest : public testing::Test {
     return tensor;
   }
 
-  fs::path directory_;
+  const TemporaryDirectory temporary_;
+  const fs::path& directory_ = temporary_.path();
   OutputLayout layout_;
 };
 
