@@ -10,7 +10,6 @@ static_assert(std::atomic<bool>::is_always_lock_free);
 
 void RequestStop() { requested = true; }
 bool StopRequested() { return requested; }
-void ClearStopRequest() { requested = false; }
 void ThrowIfStopped() {
   if (requested) throw Stopped();
 }

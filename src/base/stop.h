@@ -5,16 +5,19 @@
 
 namespace modelslim {
 
-// Thrown by ThrowIfStopped. Not an Error: nothing is wrong.
+// Thrown by ThrowIfStopped. Not an Error: nothing is wrong. what() is what the user reads; `text` must be a literal.
 class Stopped : public std::exception {
  public:
-  const char* what() const noexcept override { return "stopped on request"; }
+  explicit Stopped(const char* text = "Stopped.") : text_(text) {}
+  const char* what() const noexcept override { return text_; }
+
+ private:
+  const char* text_;
 };
 
 // Safe in a signal handler.
 void RequestStop();
 bool StopRequested();
-void ClearStopRequest();
 void ThrowIfStopped();
 
 }  // namespace modelslim

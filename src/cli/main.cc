@@ -41,8 +41,8 @@ int Main(const std::vector<std::string>& arguments) {
     return RunCommandLine(arguments, std::cout, std::cerr);
   } catch (const Error& error) {
     std::cerr << error.Text() << "\n";
-  } catch (const Stopped&) {
-    std::cerr << "Stopped. What is finished is kept: the same command goes on from there (--fresh starts over).\n";
+  } catch (const Stopped& stopped) {
+    std::cerr << stopped.what() << "\n";
     return kInterrupted;
   } catch (const std::bad_alloc&) {
     std::cerr << Error(ErrorCode::kUnexpected, "out of memory",

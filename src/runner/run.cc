@@ -99,6 +99,9 @@ class Run {
       WalkBlocks();
       FinishRest();
       if (writer_) Publish();
+    } catch (const Stopped&) {
+      KeepWhatIsFinished();
+      throw Stopped("Stopped. What is finished is kept: the same command goes on from there (--fresh starts over).");
     } catch (...) {
       KeepWhatIsFinished();
       throw;
@@ -321,7 +324,6 @@ fs::path WorkDirectory(const fs::path& save_path) { return save_path / ".modelsl
 
 RunReport Execute(RunPlan& plan, const WeightSource& source, const TokenBatch* batch, const std::string& identity,
                   const RunOptions& options) {
-  ClearStopRequest();
   return Run(plan, source, batch, options).Execute(identity);
 }
 

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Ctrl-C and a polite kill: the program stops soon, says how to go on, and goes on."""
 
+import fcntl
+import os
 import shutil
 import signal
 import subprocess
@@ -50,6 +52,37 @@ class InterruptTest(harness.WholeTest):
 
     def test_terminate(self):
         self.check(signal.SIGTERM)
+
+    def test_while_it_plans(self):
+        """A full pipe holds the program where it prints its plan, before the work begins."""
+        reader, writer = os.pipe()
+        os.write(writer, bytes(fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)))
+        command = [str(harness.PROGRAM), "quant", *map(str, self.arguments(self.source, self.path))]
+        process = subprocess.Popen(command, cwd=self.dir, stdout=writer, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        os.close(writer)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        with open(reader, "rb") as stdout:
+            stdout.read()
+        said = process.communicate(timeout=60)[1].decode()
+        self.assertEqual(process.returncode, 130, said)
+        self.assertIn("goes on", said)
+        self.assertNothingComplete()
+
+    def test_analyze_keeps_nothing(self):
+        command = [str(harness.PROGRAM), "analyze", "--model_type", "Qwen2.5-7B-Instruct", "--model_path", self.source]
+        for wait in (0.2, 0.1, 0.4, 0.05, 0.8):
+            process = subprocess.Popen(
+                [*command, "--calib_dataset", "calib.jsonl"], cwd=self.dir, stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+            time.sleep(wait)
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=60)[1]
+            if process.returncode == 130:
+                break
+        self.assertEqual(process.returncode, 130, said)
+        self.assertTrue(said.endswith("Stopped.\n"), said)
 
 
 if __name__ == "__main__":
