@@ -61,7 +61,7 @@ void RunFloatPass(const Family& family, const WeightSource& source, const TokenB
     const std::unique_ptr<Block> block = family.MakeBlock(index, source);
     if (index + 1 < options.blocks) ahead.Start(blocks[static_cast<size_t>(index) + 1].modules);
     enter(*block);
-    pass.Forward(*block, /*kv=*/nullptr, *in, out.get());
+    pass.Forward(*block, Onlookers{}, *in, out.get());
     std::swap(in, out);
     leave(*block);
     progress.Advance(static_cast<double>(family.MultiplyAddsPerToken(index)), block->name());

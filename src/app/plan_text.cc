@@ -64,6 +64,23 @@ void PrintSteps(const RunPlan& plan, std::ostream& out) {
   if (plan.processors.empty()) fmt::print(out, "  none: the recipe has no processors\n");
 }
 
+// Says how many tokens an expert can hope for where a step has to see its input.
+void PrintExperts(const RunPlan& plan, const TokenBatch& batch, std::ostream& out) {
+  int64_t layers = 0;
+  Family::ExpertCount count;
+  for (const BlockInfo& block : plan.family->layout().blocks) {
+    const Family::ExpertCount here = plan.family->Experts(block.index);
+    if (here.experts == 0) continue;
+    ++layers;
+    count = here;
+  }
+  if (layers == 0) return;
+  fmt::print(out,
+             "experts  {} in each of {} layers, {} for a token: {:.0f} calibration tokens for one on the average\n",
+             count.experts, layers, count.chosen,
+             static_cast<double>(batch.offsets.back() * count.chosen) / static_cast<double>(count.experts));
+}
+
 void PrintTensors(const RunPlan& plan, std::ostream& out) {
   fmt::print(out, "\ntensors\n");
   for (const OutputTensor& tensor : plan.layout.tensors) {
@@ -92,6 +109,7 @@ void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOp
   if (plan.needs_data && batch != nullptr) {
     fmt::print(out, "data     {} samples, {} tokens, {} pass{} through every layer\n", batch->offsets.size() - 1,
                batch->offsets.back(), plan.data_passes, plan.data_passes == 1 ? "" : "es");
+    PrintExperts(plan, *batch, out);
   } else {
     fmt::print(out, "data     none needed\n");
   }

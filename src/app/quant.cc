@@ -47,6 +47,7 @@ void Quantize(JobArguments arguments, std::ostream& out) {
   options.memory_limit = memory;
   options.fresh = given.fresh;
   options.measure_errors = given.verify;
+  options.idle_experts = ParseIdleExperts(given.idle_experts);
   const std::string identity = PlanIdentity(session->plan, session->recipe_text, calibration_hash);
   const RunReport report = Execute(session->plan, *session->weights, data, identity, options);
   std::optional<VerifyReport> verified;

@@ -143,6 +143,13 @@ void OpenCheckpoint(const ModelArguments& arguments, OpenedModel& model) {
 
 }  // namespace
 
+IdleExperts ParseIdleExperts(const std::string& text) {
+  for (const IdleExperts each : {IdleExperts::kReject, IdleExperts::kPool, IdleExperts::kAllTokens}) {
+    if (text == IdleExpertsName(each)) return each;
+  }
+  throw Error(ErrorCode::kSchema, "--idle-experts: expected reject, pool or all-tokens, found '" + text + "'");
+}
+
 uint64_t ParseMemory(const std::string& text) {
   char* end = nullptr;
   const double number = std::strtod(text.c_str(), &end);

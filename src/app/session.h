@@ -35,7 +35,8 @@ struct JobArguments : ModelArguments {
   bool verify = true;
   bool december_2025 = false;      // file forms of the December 2025 release
   std::vector<std::string> mends;  // "awq-gqa"
-  bool assume_yes = false;         // answers the question of the practice look-up
+  std::string idle_experts = "reject";
+  bool assume_yes = false;  // answers the question of the practice look-up
 };
 
 // A model, opened. Members are in the order in which they depend on one another.
@@ -69,6 +70,9 @@ TokenBatch LoadDataset(const OpenedModel& model, const fs::path& model_path, con
 
 // The same for the calibration set of the recipe. `hash` (if not null) gets a checksum of what came out.
 TokenBatch LoadCalibration(const Session& session, std::string* hash);
+
+// "reject", "pool" or "all-tokens". Throws Error(kSchema) for anything else.
+IdleExperts ParseIdleExperts(const std::string& text);
 
 // "12GiB", "800 MiB", "2e10", plain bytes. Throws Error(kSchema) for anything else.
 uint64_t ParseMemory(const std::string& text);

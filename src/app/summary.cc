@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
@@ -40,27 +41,63 @@ Bits BitsPerWeight(const Session& session) {
   return weights == 0 ? Bits{} : Bits{code_bits / weights, all_bits / weights};
 }
 
-void PrintWorst(const RunReport& report, std::ostream& out) {
+// The entries with the largest values of `measure`, largest first; those without one are left out.
+std::vector<const LedgerEntry*> Worst(const RunReport& report, double (*measure)(const LedgerEntry&)) {
   std::vector<const LedgerEntry*> order;
-  for (const LedgerEntry& entry : report.ledger) {
-    if (entry.weight_error > 0) order.push_back(&entry);
+  for (const LedgerEntry& entry : report.facts.tensors) {
+    if (measure(entry) > 0) order.push_back(&entry);
   }
-  if (order.empty()) return;
-  std::stable_sort(order.begin(), order.end(),
-                   [](const auto* a, const auto* b) { return a->weight_error > b->weight_error; });
+  std::stable_sort(order.begin(), order.end(), [&](const auto* a, const auto* b) { return measure(*a) > measure(*b); });
   order.resize(std::min(order.size(), kWorst));
-  fmt::print(out, "largest weight errors (relative to the weight's norm; all of them in quant_model_ledger.json)\n");
-  for (const LedgerEntry* entry : order) {
+  return order;
+}
+
+double WeightErrorOf(const LedgerEntry& entry) { return entry.weight_error; }
+double OutputErrorOf(const LedgerEntry& entry) { return entry.output_error.value_or(0); }
+
+void PrintWorst(const RunReport& report, std::ostream& out) {
+  const std::vector<const LedgerEntry*> outputs = Worst(report, OutputErrorOf), weights = Worst(report, WeightErrorOf);
+  if (!outputs.empty()) {
+    fmt::print(out, "largest output errors (of sampled calibration rows, relative to the float output's norm)\n");
+    for (const LedgerEntry* entry : outputs) {
+      fmt::print(out, "  {:<56} {:<18} {:.4f}  weight {:.4f}{}\n", entry->name, entry->type, *entry->output_error,
+                 entry->weight_error,
+                 entry->range_from.empty() ? "" : "  range by --idle-experts " + entry->range_from);
+    }
+  }
+  if (weights.empty()) return;
+  fmt::print(out, "largest weight errors (relative to the weight's norm; all of them in {})\n", kLedgerFile);
+  for (const LedgerEntry* entry : weights) {
     fmt::print(out, "  {:<56} {:<18} {:.4f}  clipped {:.3f} %\n", entry->name, entry->type, entry->weight_error,
                entry->clipped_share * 100);
   }
+}
+
+// How evenly the calibration tokens spread over the experts, and which of them got none.
+void PrintExperts(const RunReport& report, std::ostream& out) {
+  std::vector<int64_t> tokens;
+  std::vector<std::string> idle;
+  for (const ExpertCoverage& layer : report.facts.experts) {
+    tokens.insert(tokens.end(), layer.tokens.begin(), layer.tokens.end());
+    for (const int64_t expert : layer.Idle()) idle.push_back(fmt::format("{}.{}", layer.experts, expert));
+  }
+  if (tokens.empty()) return;
+  std::sort(tokens.begin(), tokens.end());
+  fmt::print(out, "experts           {} in {} layers; calibration tokens of an expert: least {}, median {}, most {}\n",
+             tokens.size(), report.facts.experts.size(), tokens.front(), tokens[tokens.size() / 2], tokens.back());
+  if (idle.empty()) return;
+  constexpr size_t kNamed = 5;
+  const size_t named = std::min(idle.size(), kNamed);
+  fmt::print(out, "idle experts      {}: {}{}{}\n", idle.size(), fmt::join(idle.begin(), idle.begin() + named, ", "),
+             idle.size() > named ? fmt::format(" and {} more (see {})", idle.size() - named, kLedgerFile) : "",
+             report.facts.idle_experts.empty() ? "" : "; handled by --idle-experts " + report.facts.idle_experts);
 }
 
 }  // namespace
 
 void PrintSummary(const Session& session, const RunReport& report, const VerifyReport* verified, std::ostream& out) {
   std::map<std::string, int> types;
-  for (const LedgerEntry& entry : report.ledger) ++types[entry.type];
+  for (const LedgerEntry& entry : report.facts.tensors) ++types[entry.type];
   const Bits bits = BitsPerWeight(session);
   const auto source = static_cast<double>(session.checkpoint->total_bytes());
   fmt::print(out, "\ndone in {}\n", FormatDuration(report.seconds));
@@ -77,6 +114,7 @@ void PrintSummary(const Session& session, const RunReport& report, const VerifyR
     fmt::print(out, "forwards          {} blocks x {} tokens, {:.1f} TFLOP in linear layers, on {} threads\n",
                report.forwards, report.tokens, report.gemm_flops * 1e-12, ComputeThreads());
   }
+  PrintExperts(report, out);
   if (report.resumed_units > 0)
     fmt::print(out, "resumed           {} of {} units were there already\n", report.resumed_units, report.units);
   fmt::print(out, "peak memory       {} anonymous\n", FormatBytes(report.peak_anonymous));

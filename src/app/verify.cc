@@ -22,6 +22,7 @@
 #include "model/family.h"
 #include "quant/pack.h"
 #include "quant/weight_error.h"
+#include "runner/ledger.h"
 #include "runner/publish.h"
 #include "tensor/quant_mode.h"
 

@@ -54,6 +54,14 @@ void AddJobOptions(CLI::App& command, JobArguments& job, bool saves) {
       "--mend", job.mends,
       "Depart from msModelSlim's numbers where they are wrong: awq-gqa (awq divides shared value heads by what it "
       "multiplies into o_proj)");
+  command
+      .add_option(
+          "--idle-experts", job.idle_experts,
+          "Experts that no calibration token chose, where a step must have seen their input: reject (an error "
+          "that lists them), pool (they get the range of the other experts of their layer) or all-tokens (every "
+          "token is sent through them)")
+      ->check(CLI::IsMember({"reject", "pool", "all-tokens"}))
+      ->capture_default_str();
   command.add_flag("--format-2025-12", job.december_2025,
                    "Write the file forms of the December 2025 release of msModelSlim");
   command.add_flag("--yes", job.assume_yes, "Answer yes where the look-up of a recipe would ask");

@@ -122,7 +122,7 @@ void Block::Add(Parameter parameter) {
 }
 
 std::vector<Tensor> ForwardLinears(std::span<LinearModule* const> modules, const ConstView& x, const RowGroups& groups,
-                                   bool keep_packed) {
+                                   Keep keep) {
   ShareStages(modules);
   SharedInput input(x);
   std::vector<Tensor> results;
@@ -131,18 +131,19 @@ std::vector<Tensor> ForwardLinears(std::span<LinearModule* const> modules, const
     const ConstView& transformed = input.Transformed(module->input_transform().get());
     for (InputObserver* const observer : module->observers()) observer->Observe(transformed, groups);
     if (!module->forward()) {
-      results.push_back(module->FloatForward(transformed, keep_packed));
-      continue;
+      results.push_back(module->FloatForward(transformed, keep));
+    } else {
+      const ConstView& staged = input.Staged(module->forward()->activation().get(), transformed, groups);
+      results.push_back(module->forward()->Apply(*module, staged));
     }
-    const ConstView& staged = input.Staged(module->forward()->activation().get(), transformed, groups);
-    results.push_back(module->forward()->Apply(*module, staged));
+    module->Release(keep);
   }
   return results;
 }
 
-Tensor ForwardLinear(LinearModule& module, const ConstView& x, const RowGroups& groups, bool keep_packed) {
+Tensor ForwardLinear(LinearModule& module, const ConstView& x, const RowGroups& groups, Keep keep) {
   LinearModule* const one[] = {&module};
-  return std::move(ForwardLinears(one, x, groups, keep_packed).front());
+  return std::move(ForwardLinears(one, x, groups, keep).front());
 }
 
 }  // namespace modelslim

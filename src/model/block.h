@@ -72,22 +72,32 @@ class KvObserver {
                        const RowGroups& groups) = 0;
 };
 
+// Sees how the tokens of a chunk are spread over the experts of a layer.
+class ExpertObserver {
+ public:
+  virtual ~ExpertObserver() = default;
+  // experts: their common name, "model.layers.3.mlp.experts"; tokens[e]: how many of the rows chose expert e;
+  // x [rows, hidden]: what an expert that every row chose would read.
+  virtual void Observe(const std::string& experts, std::span<const int64_t> tokens, const ConstView& x,
+                       const RowGroups& groups) = 0;
+};
+
 // Everything beside the hidden states that a forward of one chunk of samples needs.
 struct ForwardContext {
   RowGroups groups;
   std::span<const int32_t> ids;  // token ids of the rows
   KvObserver* kv = nullptr;
-  // Keep prepared weights between chunks; off when memory is short or there is only one chunk.
-  bool keep_packed = true;
+  ExpertObserver* experts = nullptr;
+  Keep keep = Keep::kPacked;
   // The modules outside of the blocks (MTP layers need the final norm and the head).
   Block* rest = nullptr;
 };
 
 // y of several Linears that read the same tensor, x [rows, in]. For each module its input transform comes first (once
 // for modules that share it), then its observers, then its activation stage (once for modules that share one; untouched
-// stages that would compute the same become one), then the product.
+// stages that would compute the same become one), then the product. Each is released to `keep` when it is done.
 std::vector<Tensor> ForwardLinears(std::span<LinearModule* const> modules, const ConstView& x, const RowGroups& groups,
-                                   bool keep_packed);
-Tensor ForwardLinear(LinearModule& module, const ConstView& x, const RowGroups& groups, bool keep_packed);
+                                   Keep keep);
+Tensor ForwardLinear(LinearModule& module, const ConstView& x, const RowGroups& groups, Keep keep);
 
 }  // namespace modelslim

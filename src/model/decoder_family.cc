@@ -26,8 +26,10 @@ std::vector<std::string> DecoderFamily::Parts(int block) const { return Join(Lay
 Tensor DecoderFamily::ForwardPart(Block& block, const ForwardContext& context, std::string_view part,
                                   const ConstView& x) const {
   if (part == block.name() + ".self_attn") return Attention(block, context, x);
-  MODELSLIM_CHECK(part == block.name() + ".mlp");
-  return Mlp(block, context, x);
+  const std::string mlp = block.name() + ".mlp";
+  if (part == mlp) return Mlp(block, context, x);
+  MODELSLIM_CHECK(part.starts_with(mlp + ".experts."));
+  return GatedUnit(block, std::string(part.substr(block.name().size() + 1)), x, context.groups, context.keep);
 }
 
 Tensor AddResidual(const ConstView& x, const ConstView& branch) {
@@ -37,15 +39,15 @@ Tensor AddResidual(const ConstView& x, const ConstView& branch) {
 }
 
 Tensor GatedMlp(Block& block, const std::string& prefix, Activation act, const ConstView& x, const RowGroups& groups,
-                bool keep_packed) {
+                Keep keep) {
   Tensor product;
   {
     LinearModule* const inputs[] = {&block.linear(prefix + ".gate_proj"), &block.linear(prefix + ".up_proj")};
-    const std::vector<Tensor> both = ForwardLinears(inputs, x, groups, keep_packed);
+    const std::vector<Tensor> both = ForwardLinears(inputs, x, groups, keep);
     product = Tensor(Promote(both[0].dtype(), both[1].dtype()), both[0].shape());
     ActivateMul(act, both[0].view(), both[1].view(), product.view());
   }
-  return ForwardLinear(block.linear(prefix + ".down_proj"), std::as_const(product).view(), groups, keep_packed);
+  return ForwardLinear(block.linear(prefix + ".down_proj"), std::as_const(product).view(), groups, keep);
 }
 
 Tensor RotaryAttention(const AttentionHeads& sizes, const RopeTable& table, const std::string& name,
@@ -71,7 +73,7 @@ Tensor SelfAttention(const SelfAttentionOptions& options, Block& block, const Fo
   {
     LinearModule* const inputs[] = {&block.linear("self_attn.q_proj"), &block.linear("self_attn.k_proj"),
                                     &block.linear("self_attn.v_proj")};
-    std::vector<Tensor> qkv = ForwardLinears(inputs, x, context.groups, context.keep_packed);
+    std::vector<Tensor> qkv = ForwardLinears(inputs, x, context.groups, context.keep);
     if (options.qk_norm) {
       qkv[0] = block.norm("self_attn.q_norm").Forward(std::as_const(qkv[0]).view());
       qkv[1] = block.norm("self_attn.k_norm").Forward(std::as_const(qkv[1]).view());
@@ -79,8 +81,7 @@ Tensor SelfAttention(const SelfAttentionOptions& options, Block& block, const Fo
     attended = RotaryAttention(options.sizes, table, block.name() + ".self_attn", context, &qkv[0], &qkv[1],
                                std::as_const(qkv[2]).view());
   }
-  return ForwardLinear(block.linear("self_attn.o_proj"), std::as_const(attended).view(), context.groups,
-                       context.keep_packed);
+  return ForwardLinear(block.linear("self_attn.o_proj"), std::as_const(attended).view(), context.groups, context.keep);
 }
 
 void AddSelfAttention(std::vector<ModuleInfo>* modules, const std::string& prefix, const DecoderSizes& sizes,

@@ -18,7 +18,7 @@ class DecoderFamily : public Family {
 
   // The layer of a pre-norm decoder: x + Attention(input_layernorm(x)), then x + Mlp(post_attention_layernorm(x)).
   Tensor Forward(Block& block, const ForwardContext& context, const ConstView& hidden) const override;
-  std::vector<std::string> Parts(int block) const override;  // self_attn and mlp
+  std::vector<std::string> Parts(int block) const override;  // self_attn and mlp; ForwardPart takes experts too
   Tensor ForwardPart(Block& block, const ForwardContext& context, std::string_view part,
                      const ConstView& x) const override;
 
@@ -28,6 +28,9 @@ class DecoderFamily : public Family {
   // The two branches of a layer: [rows, hidden] after its norm -> what is added to the residual.
   virtual Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x) const = 0;
   virtual Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const = 0;
+  // A gated unit of the mlp (itself, an expert, a shared expert) by its name inside the block.
+  virtual Tensor GatedUnit(Block& block, const std::string& prefix, const ConstView& x, const RowGroups& groups,
+                           Keep keep) const = 0;
 
   double NormEps(const ModuleInfo&) const override { return sizes_.eps; }
   // v_proj feeds o_proj; query heads that share a value head are reduced by max.
@@ -44,7 +47,7 @@ Tensor AddResidual(const ConstView& x, const ConstView& branch);
 
 // down( act(gate(x)) * up(x) ) of the three linears below `prefix` (a name inside the block: "mlp", "mlp.experts.4").
 Tensor GatedMlp(Block& block, const std::string& prefix, Activation act, const ConstView& x, const RowGroups& groups,
-                bool keep_packed);
+                Keep keep);
 
 struct AttentionHeads {
   int64_t heads = 0, kv_heads = 0, dim = 0;

@@ -150,6 +150,10 @@ std::vector<std::string> DeepseekFamily::Units(int64_t layer) const {
   return names;
 }
 
+Family::ExpertCount DeepseekFamily::Experts(int block) const {
+  return config_.IsSparse(block) ? ExpertCount{config_.experts, config_.routing.top_k} : ExpertCount{};
+}
+
 int64_t DeepseekFamily::MultiplyAddsPerToken(int block) const {
   MoeConfig share;
   share.experts = config_.IsSparse(block) ? config_.experts : 0;

@@ -2,13 +2,13 @@
 // input.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "model/decoder_family.h"
 #include "model/mla.h"
+#include "model/moe.h"
 #include "model/routing_noaux.h"
 
 namespace modelslim {
@@ -49,6 +49,7 @@ class DeepseekFamily : public DecoderFamily {
  public:
   std::vector<Subgraph> Subgraphs(int block) const override;
   std::optional<RotationPlan> Rotations() const override;
+  ExpertCount Experts(int block) const override;
   int64_t MultiplyAddsPerToken(int block) const override;
 
  protected:
@@ -69,9 +70,6 @@ class DeepseekFamily : public DecoderFamily {
   // The gated units of a layer: routed experts first, then the shared ones; or the dense one.
   std::vector<std::string> Units(int64_t layer) const;
 };
-
-// A gated unit by its name inside the block.
-using UnitForward = std::function<Tensor(const std::string& prefix, const ConstView& x, const RowGroups& groups)>;
 
 // Router and routed experts below "mlp": f32 [rows, hidden], summed in f32.
 Tensor DeepseekExperts(const DeepseekConfig& config, Block& block, const UnitForward& unit, const ConstView& x,

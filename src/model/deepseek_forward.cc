@@ -24,13 +24,7 @@ Tensor DeepseekExperts(const DeepseekConfig& config, Block& block, const UnitFor
                        const ForwardContext& context) {
   const Routing routing = Route(config, block, x);
   Tensor sum = Tensor::Zeros(DType::kF32, x.shape);
-  const auto expert = [&](int64_t index, const ConstView& rows, const RowGroups& groups) {
-    const std::string name = "mlp.experts." + std::to_string(index);
-    Tensor result = unit(name, rows, groups);
-    if (!context.keep_packed) ReleaseGatedMlp(block, name);
-    return result.dtype() == DType::kF32 ? std::move(result) : ConvertTo(std::as_const(result).view(), DType::kF32);
-  };
-  ForwardExperts(routing, config.experts, x, context.groups, expert, sum.view());
+  ForwardExperts(block, routing, config.experts, x, context, unit, sum.view());
   return sum;
 }
 
@@ -64,8 +58,8 @@ Tensor MtpInput(Block& block, const ForwardContext& context, std::span<const int
   CopyColumns(e.view(), both.view(), {{0, 0, hidden.cols()}});
   CopyColumns(h.view(), both.view(), {{0, hidden.cols(), hidden.cols()}});
   // It runs before its block is handed to the processors, so nothing observes or quantizes it here.
-  Tensor projected = block.linear("eh_proj").FloatForward(std::as_const(both).view(), context.keep_packed);
-  if (!context.keep_packed) block.linear("eh_proj").Release();
+  Tensor projected = block.linear("eh_proj").FloatForward(std::as_const(both).view(), context.keep);
+  block.linear("eh_proj").Release(context.keep);
   table.Release();
   return projected;
 }
@@ -103,7 +97,7 @@ std::vector<int32_t> PredictNext(const ForwardContext& context, const ConstView&
   GatherRows(hidden, rows, last.view());
   const Tensor normed = context.rest->norm("model.norm").Forward(std::as_const(last).view());
   LinearModule& head = context.rest->linear("lm_head");
-  const Tensor logits = head.FloatForward(normed.view(), /*keep_packed=*/false);
+  const Tensor logits = head.FloatForward(normed.view(), Keep::kValues);
   head.Release();
   return ArgMaxRows(logits.view());
 }

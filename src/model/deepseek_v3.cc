@@ -60,9 +60,13 @@ class DeepseekV3Family : public DeepseekFamily {
     return traits;
   }
 
+  Tensor GatedUnit(Block& block, const std::string& prefix, const ConstView& x, const RowGroups& groups,
+                   Keep keep) const override {
+    return GatedMlp(block, prefix, config_.act, x, groups, keep);
+  }
   Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const override {
     const auto unit = [&](const std::string& prefix, const ConstView& rows, const RowGroups& groups) {
-      return GatedMlp(block, prefix, config_.act, rows, groups, context.keep_packed);
+      return GatedUnit(block, prefix, rows, groups, context.keep);
     };
     if (!config_.IsSparse(block.info().index)) return unit("mlp", x, context.groups);
     const Tensor routed = ConvertTo(DeepseekExperts(config_, block, unit, x, context).view(), x.dtype);
@@ -76,10 +80,10 @@ class DeepseekV3Family : public DeepseekFamily {
     const bool low_rank = config_.mla.q_lora > 0;
     LinearModule* const inputs[] = {&block.linear(low_rank ? "self_attn.q_a_proj" : "self_attn.q_proj"),
                                     &block.linear("self_attn.kv_a_proj_with_mqa")};
-    std::vector<Tensor> both = ForwardLinears(inputs, x, context.groups, context.keep_packed);
+    std::vector<Tensor> both = ForwardLinears(inputs, x, context.groups, context.keep);
     if (!low_rank) return {std::move(both[0]), std::move(both[1])};
     const Tensor latent = block.norm("self_attn.q_a_layernorm").Forward(std::as_const(both[0]).view());
-    Tensor q = ForwardLinear(block.linear("self_attn.q_b_proj"), latent.view(), context.groups, context.keep_packed);
+    Tensor q = ForwardLinear(block.linear("self_attn.q_b_proj"), latent.view(), context.groups, context.keep);
     return {std::move(q), std::move(both[1])};
   }
 
@@ -111,14 +115,14 @@ class DeepseekV3Family : public DeepseekFamily {
       }
     }
     return ForwardLinear(block.linear("self_attn.o_proj"), std::as_const(attended).view(), context.groups,
-                         context.keep_packed);
+                         context.keep);
   }
 
   // The form in which the model is written: keys and values of all heads from the latents. q and k_pe come rotated.
   Tensor Attend(Block& block, const ForwardContext& context, const ConstView& q, const ConstView& c,
                 const ConstView& k_pe) const {
     const MlaSizes& mla = config_.mla;
-    const Tensor kv = ForwardLinear(block.linear("self_attn.kv_b_proj"), c, context.groups, context.keep_packed);
+    const Tensor kv = ForwardLinear(block.linear("self_attn.kv_b_proj"), c, context.groups, context.keep);
     const KeysAndValues states = AssembleKeys(mla, kv.view(), k_pe);
     if (context.kv != nullptr) {
       context.kv->Observe(block.name() + ".self_attn", states.keys.view(), states.values.view(), context.groups);

@@ -69,7 +69,7 @@ class DeepseekV32Family : public DeepseekFamily {
   Tensor Logits(Block& rest, const ConstView& hidden) const override {
     Streams streams{TakeColumns(hidden, 0, sizes_.hidden), TakeColumns(hidden, sizes_.hidden, sizes_.hidden)};
     const Tensor normed = FusedNorm(rest.norm("model.norm"), &streams);
-    return rest.linear("lm_head").FloatForward(normed.view(), /*keep_packed=*/false);
+    return rest.linear("lm_head").FloatForward(normed.view(), Keep::kValues);
   }
 
   // Its branches are not offered by themselves.
@@ -106,12 +106,17 @@ class DeepseekV32Family : public DeepseekFamily {
     return ConvertTo(normed.view(), norm.replaced() ? DType::kF32 : dtype);
   }
 
+  Tensor GatedUnit(Block& block, const std::string& prefix, const ConstView& x, const RowGroups& groups,
+                   Keep keep) const override {
+    LinearModule* const inputs[] = {&block.linear(prefix + ".gate_proj"), &block.linear(prefix + ".up_proj")};
+    const std::vector<Tensor> both = ForwardLinears(inputs, x, groups, keep);
+    const Tensor product = Silu32(config_.act, both[0].view(), both[1].view(), x.dtype);
+    return ForwardLinear(block.linear(prefix + ".down_proj"), product.view(), groups, keep);
+  }
+
   Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const override {
     const auto unit = [&](const std::string& prefix, const ConstView& rows, const RowGroups& groups) {
-      LinearModule* const inputs[] = {&block.linear(prefix + ".gate_proj"), &block.linear(prefix + ".up_proj")};
-      const std::vector<Tensor> both = ForwardLinears(inputs, rows, groups, context.keep_packed);
-      const Tensor product = Silu32(config_.act, both[0].view(), both[1].view(), rows.dtype);
-      return ForwardLinear(block.linear(prefix + ".down_proj"), product.view(), groups, context.keep_packed);
+      return GatedUnit(block, prefix, rows, groups, context.keep);
     };
     if (!config_.IsSparse(block.info().index)) return unit("mlp", x, context.groups);
     Tensor sum = DeepseekExperts(config_, block, unit, x, context);
@@ -140,14 +145,13 @@ class DeepseekV32Family : public DeepseekFamily {
       LinearModule* const first[] = {&block.linear("self_attn.q_a_proj"), &block.linear("self_attn.kv_a_proj_with_mqa"),
                                      &block.linear("self_attn.indexer.wk"),
                                      &block.linear("self_attn.indexer.weights_proj")};
-      std::vector<Tensor> of_x = ForwardLinears(first, x, context.groups, context.keep_packed);
+      std::vector<Tensor> of_x = ForwardLinears(first, x, context.groups, context.keep);
       const Tensor latent = block.norm("self_attn.q_a_layernorm").Forward(std::as_const(of_x[0]).view());
       LinearModule* const second[] = {&block.linear("self_attn.q_b_proj"), &block.linear("self_attn.indexer.wq_b")};
-      std::vector<Tensor> of_latent = ForwardLinears(second, latent.view(), context.groups, context.keep_packed);
+      std::vector<Tensor> of_latent = ForwardLinears(second, latent.view(), context.groups, context.keep);
       const Tensor c = block.norm("self_attn.kv_a_layernorm")
                            .Forward(TakeColumns(std::as_const(of_x[1]).view(), 0, mla.kv_lora).view());
-      const Tensor kv =
-          ForwardLinear(block.linear("self_attn.kv_b_proj"), c.view(), context.groups, context.keep_packed);
+      const Tensor kv = ForwardLinear(block.linear("self_attn.kv_b_proj"), c.view(), context.groups, context.keep);
       Tensor k_pe = TakeColumns(std::as_const(of_x[1]).view(), mla.kv_lora, mla.rope);
       ApplyRope(of_latent[0].view(), table, MlaQueryRope(mla, RopeLayout::kInterleaved));
       ApplyRope(k_pe.view(), table, {.heads = 1, .layout = RopeLayout::kInterleaved});
@@ -158,7 +162,7 @@ class DeepseekV32Family : public DeepseekFamily {
                 std::as_const(of_latent[0]).view(), states, attended.view());
     }
     return ForwardLinear(block.linear("self_attn.o_proj"), std::as_const(attended).view(), context.groups,
-                         context.keep_packed);
+                         context.keep);
   }
 
   // Rotates the indexer's queries and keys (the rotary part comes first) and spreads them by a Hadamard matrix, in

@@ -68,8 +68,12 @@ class DenseFamily : public DecoderFamily {
   Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x) const override {
     return SelfAttention({Heads(), config_.rope, layout_.dtype, config_.qk_norm}, block, context, x);
   }
+  Tensor GatedUnit(Block& block, const std::string& prefix, const ConstView& x, const RowGroups& groups,
+                   Keep keep) const override {
+    return GatedMlp(block, prefix, config_.act, x, groups, keep);
+  }
   Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const override {
-    return GatedMlp(block, "mlp", config_.act, x, context.groups, context.keep_packed);
+    return GatedUnit(block, "mlp", x, context.groups, context.keep);
   }
   bool IsQwq() const { return adapter_ == "qwq"; }
 

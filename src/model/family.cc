@@ -44,7 +44,7 @@ Tensor Family::Embed(Block& rest, std::span<const int32_t> ids) const {
 
 Tensor Family::Logits(Block& rest, const ConstView& hidden) const {
   const Tensor normed = rest.norm("model.norm").Forward(hidden);
-  const Tensor logits = rest.linear("lm_head").FloatForward(normed.view(), /*keep_packed=*/false);
+  const Tensor logits = rest.linear("lm_head").FloatForward(normed.view(), Keep::kValues);
   return ConvertTo(logits.view(), DType::kF32);
 }
 

@@ -51,6 +51,11 @@ class Family {
   virtual std::vector<OnlineRotationUnit> OnlineRotations(int block) const;
   // Attentions of the block that run in absorbed form when Block::fa_hook() is set (FA3); empty: none can.
   virtual std::vector<FaAttention> FaAttentions(int) const { return {}; }
+  // The routed experts of the block and how many of them each token chooses; none: a dense block.
+  struct ExpertCount {
+    int64_t experts = 0, chosen = 0;
+  };
+  virtual ExpertCount Experts(int) const { return {}; }
   virtual int64_t MultiplyAddsPerToken(int block) const;  // of the Linears that one token passes through
   virtual int64_t vocab_size() const = 0;
 

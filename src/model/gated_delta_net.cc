@@ -47,7 +47,7 @@ struct Projected {
 
 Projected Project(const GatedDeltaShape& shape, Block& block, const ForwardContext& context, const ConstView& x) {
   LinearModule* const inputs[] = {&block.linear("linear_attn.in_proj_qkvz"), &block.linear("linear_attn.in_proj_ba")};
-  const std::vector<Tensor> both = ForwardLinears(inputs, x, context.groups, context.keep_packed);
+  const std::vector<Tensor> both = ForwardLinears(inputs, x, context.groups, context.keep);
   const int64_t rows = x.rows(), keys = shape.key_heads * shape.key_dim, values = shape.value_heads * shape.value_dim;
   const QkvzLayout layout(shape);
   Projected made;
@@ -102,8 +102,7 @@ Tensor GatedDeltaNet(const GatedDeltaNetOptions& options, Block& block, const Fo
     RmsNormGated(rounded.view(), std::as_const(in.z).view(), block.parameter("linear_attn.norm.weight").Get(),
                  static_cast<float>(options.eps), gated.view());
   }
-  return ForwardLinear(block.linear("linear_attn.out_proj"), std::as_const(gated).view(), context.groups,
-                       context.keep_packed);
+  return ForwardLinear(block.linear("linear_attn.out_proj"), std::as_const(gated).view(), context.groups, context.keep);
 }
 
 }  // namespace modelslim

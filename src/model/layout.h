@@ -57,6 +57,10 @@ struct ModelLayout {
   std::vector<std::string> ignored_prefixes, ignored_suffixes;
 };
 
+// The expert that a Linear belongs to: "model.layers.3.mlp.experts.7" of "model.layers.3.mlp.experts.7.up_proj"; empty
+// for others.
+std::string ExpertOf(std::string_view linear);
+
 // ---- what processors ask of a family ----
 
 std::string_view SubgraphTypeName(SubgraphType type);  // "up-down" as in recipes

@@ -30,19 +30,19 @@ Parameter& LinearModule::MakeBias(DType dtype) {
   return *bias_;
 }
 
-Tensor LinearModule::FloatForward(const ConstView& x, bool keep_packed) {
+Tensor LinearModule::FloatForward(const ConstView& x, Keep keep) {
   Tensor y(Promote(x.dtype, weight_.dtype()), {x.rows(), info_->out_features()});
-  FloatForwardInto(x, keep_packed, y.view());
+  FloatForwardInto(x, keep, y.view());
   return y;
 }
 
-void LinearModule::FloatForwardInto(const ConstView& x, bool keep_packed, const View& y) {
+void LinearModule::FloatForwardInto(const ConstView& x, Keep keep, const View& y) {
   MODELSLIM_CHECK(x.cols() == info_->in_features());
   const ConstView matrix{x.data, x.dtype, {x.rows(), x.cols()}};
   const ConstView bias = bias_ ? bias_->Get() : NoBias();
   const bool usable = packed_ && packed_version_ == weight_.version() && packed_for_ == x.dtype;
   if (!usable) packed_.reset();
-  if (!usable && !keep_packed) return Linear(matrix, weight_.Get(), bias, y);
+  if (!usable && keep != Keep::kPacked) return Linear(matrix, weight_.Get(), bias, y);
   if (!usable) {
     packed_.emplace(weight_.Get(), x.dtype);
     packed_version_ = weight_.version();
@@ -59,8 +59,11 @@ Tensor LinearModule::FloatForward(const ConstView& x, const PackedWeight& packed
   return y;
 }
 
-void LinearModule::Release() {
+void LinearModule::Release(Keep keep) {
+  if (keep == Keep::kPacked) return;
   packed_.reset();
+  if (forward_) forward_->Release(*this, keep);
+  if (keep == Keep::kValues) return;
   weight_.Release();
   if (bias_) bias_->Release();
 }

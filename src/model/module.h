@@ -53,6 +53,13 @@ class ActivationStage {
   virtual bool SameAs(const ActivationStage& other) const = 0;
 };
 
+// How much of a Linear stays in memory when its product is done. Results never depend on it.
+enum class Keep : uint8_t {
+  kNothing,  // memory is short: what can be read or made again goes
+  kValues,   // there is one chunk only: loaded values and codes stay, the prepared weight goes
+  kPacked,   // the prepared weight stays too, for the next chunk
+};
+
 // Replaces the float forward of a Linear.
 class LinearForward {
  public:
@@ -61,6 +68,8 @@ class LinearForward {
   virtual std::shared_ptr<ActivationStage>& activation() = 0;
   // `x` has gone through activation(). Returns [rows, out].
   virtual Tensor Apply(LinearModule& module, const ConstView& x) = 0;
+  // Drops what `keep` does not cover and Apply can make again.
+  virtual void Release(LinearModule& module, Keep keep) = 0;
 };
 
 // What a processor leaves for the saver; defined by the processors' side.
@@ -87,16 +96,16 @@ class LinearModule {
 
   // y = x W^T + b in float: bf16 inputs with f32 accumulation when x and the weight are bf16, else f32 (mixed
   // products are promoted, as in the reference: a bf16 model whose norms a smoothing step replaced runs in f32); the
-  // result is of type Promote(x, weight). `keep_packed` keeps the prepared weight for the next chunk.
-  Tensor FloatForward(const ConstView& x, bool keep_packed = true);
+  // result is of type Promote(x, weight). kPacked keeps the prepared weight.
+  Tensor FloatForward(const ConstView& x, Keep keep = Keep::kPacked);
   // The same with another weight of the same shape (a fake-quantized one), which the caller has prepared.
   Tensor FloatForward(const ConstView& x, const PackedWeight& packed, DType out_dtype);
-  // Drops the prepared weight and, of an unmodified one, the values.
-  void Release();
+  // Drops what `keep` does not cover; of the values only those that can be read again.
+  void Release(Keep keep = Keep::kNothing);
 
  private:
   // The product itself, x already of the type in which it is computed.
-  void FloatForwardInto(const ConstView& x, bool keep_packed, const View& y);
+  void FloatForwardInto(const ConstView& x, Keep keep, const View& y);
 
   const ModuleInfo* info_;
   Parameter weight_;

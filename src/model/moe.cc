@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "base/parallel.h"
@@ -18,6 +19,13 @@ struct Dispatch {
   std::vector<int64_t> begin;  // [experts + 1]
   std::vector<int64_t> rows;
   std::vector<float> weights;
+
+  std::vector<int64_t> Counts() const {
+    std::vector<int64_t> counts(begin.size());
+    std::adjacent_difference(begin.begin(), begin.end(), counts.begin());
+    counts.erase(counts.begin());
+    return counts;
+  }
 };
 
 Dispatch Sort(const Routing& routing, int64_t experts) {
@@ -85,23 +93,26 @@ Routing SoftmaxRouting(const ConstView& logits, int64_t top_k, bool renormalize,
   return routing;
 }
 
-void ForwardExperts(const Routing& routing, int64_t experts, const ConstView& x, const RowGroups& groups,
-                    const ExpertForward& run, const View& y) {
+void ForwardExperts(const Block& block, const Routing& routing, int64_t experts, const ConstView& x,
+                    const ForwardContext& context, const UnitForward& unit, const View& y) {
   const Dispatch dispatch = Sort(routing, experts);
+  if (context.experts != nullptr) {
+    context.experts->Observe(block.name() + ".mlp.experts", dispatch.Counts(), x, context.groups);
+  }
   for (int64_t e = 0; e < experts; ++e) {
     const int64_t begin = dispatch.begin[e], count = dispatch.begin[e + 1] - begin;
     if (count == 0) continue;
     const std::span<const int64_t> rows(dispatch.rows.data() + begin, static_cast<size_t>(count));
     Tensor gathered(x.dtype, {count, x.cols()});
     GatherRows(x, rows, gathered.view());
-    const std::vector<int64_t> offsets = SampleOffsets(rows, groups);
-    const Tensor result = run(e, std::as_const(gathered).view(), {offsets, groups.first_sample});
-    ScatterAddRows(result.view(), rows, {dispatch.weights.data() + begin, DType::kF32, {count}}, y);
+    const std::vector<int64_t> offsets = SampleOffsets(rows, context.groups);
+    Tensor result = unit("mlp.experts." + std::to_string(e), std::as_const(gathered).view(),
+                         {offsets, context.groups.first_sample});
+    if (const DType wide = Promote(result.dtype(), y.dtype); wide != result.dtype()) {
+      result = ConvertTo(std::as_const(result).view(), wide);
+    }
+    ScatterAddRows(std::as_const(result).view(), rows, {dispatch.weights.data() + begin, DType::kF32, {count}}, y);
   }
-}
-
-void ReleaseGatedMlp(Block& block, const std::string& prefix) {
-  for (const char* const name : {".gate_proj", ".up_proj", ".down_proj"}) block.linear(prefix + name).Release();
 }
 
 }  // namespace modelslim

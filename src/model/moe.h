@@ -26,14 +26,13 @@ void TopK(const float* scores, int64_t count, int64_t k, int32_t* out);
 // to `dtype`. logits [rows, experts].
 Routing SoftmaxRouting(const ConstView& logits, int64_t top_k, bool renormalize, DType dtype);
 
-// Runs every expert that was chosen at least once, in ascending order, on its rows (in token order, grouped by sample):
-// y[row] += weight * run(expert, rows of x, their groups), rounded as ScatterAddRows() does. y [rows, width] holds what
-// to add to. Experts without rows are not called.
-using ExpertForward = std::function<Tensor(int64_t expert, const ConstView& x, const RowGroups& groups)>;
-void ForwardExperts(const Routing& routing, int64_t experts, const ConstView& x, const RowGroups& groups,
-                    const ExpertForward& run, const View& y);
+// A gated unit by its name inside the block ("mlp.experts.4").
+using UnitForward = std::function<Tensor(const std::string& prefix, const ConstView& x, const RowGroups& groups)>;
 
-// Drops what an expert's three linears prepared; `prefix` is "mlp.experts.4".
-void ReleaseGatedMlp(Block& block, const std::string& prefix);
+// Runs every expert that was chosen at least once, in ascending order, on its rows (in token order, grouped by sample):
+// y[row] += weight * unit("mlp.experts.E", rows of x, their groups), rounded as ScatterAddRows() does. y [rows, width]
+// holds what to add to; results of a narrower type are widened to its type first. Experts without rows are not called.
+void ForwardExperts(const Block& block, const Routing& routing, int64_t experts, const ConstView& x,
+                    const ForwardContext& context, const UnitForward& unit, const View& y);
 
 }  // namespace modelslim

@@ -10,9 +10,10 @@ namespace modelslim {
 namespace {
 
 // Adds sigmoid(shared_expert_gate(x)) * shared_expert(x) to y, each operation rounded to the activations' type.
-Tensor AddSharedExpert(Block& block, Activation act, const ConstView& x, const ForwardContext& context, Tensor y) {
-  Tensor shared = GatedMlp(block, "mlp.shared_expert", act, x, context.groups, context.keep_packed);
-  Tensor gate = ForwardLinear(block.linear("mlp.shared_expert_gate"), x, context.groups, context.keep_packed);
+Tensor AddSharedExpert(Block& block, const UnitForward& unit, const ConstView& x, const ForwardContext& context,
+                       Tensor y) {
+  Tensor shared = unit("mlp.shared_expert", x, context.groups);
+  Tensor gate = ForwardLinear(block.linear("mlp.shared_expert_gate"), x, context.groups, context.keep);
   Sigmoid(std::as_const(gate).view(), gate.view());
   const DType type = Promote(shared.dtype(), gate.dtype());
   if (shared.dtype() != type) shared = ConvertTo(std::as_const(shared).view(), type);
@@ -26,6 +27,10 @@ Tensor AddSharedExpert(Block& block, Activation act, const ConstView& x, const F
 bool MoeConfig::IsSparse(int64_t layer) const {
   const bool dense = std::find(dense_layers.begin(), dense_layers.end(), layer) != dense_layers.end();
   return !dense && experts > 0 && (layer + 1) % sparse_step == 0;
+}
+
+Family::ExpertCount MoeConfig::Count(int64_t layer) const {
+  return IsSparse(layer) ? Family::ExpertCount{experts, top_k} : Family::ExpertCount{};
 }
 
 std::vector<std::string> MoeConfig::Units(const std::string& mlp, int64_t layer) const {
@@ -63,22 +68,16 @@ MoeConfig ReadSoftmaxMoe(const JsonRef& config, const MoeDefaults& defaults, int
   return moe;
 }
 
-Tensor SoftmaxMoe(const MoeConfig& moe, Block& block, Activation act, const ConstView& x,
+Tensor SoftmaxMoe(const MoeConfig& moe, Block& block, const UnitForward& unit, const ConstView& x,
                   const ForwardContext& context) {
   Routing routing;
   {
-    const Tensor logits = ForwardLinear(block.linear("mlp.gate"), x, context.groups, context.keep_packed);
+    const Tensor logits = ForwardLinear(block.linear("mlp.gate"), x, context.groups, context.keep);
     routing = SoftmaxRouting(logits.view(), moe.top_k, moe.renormalize, x.dtype);
   }
   Tensor y = Tensor::Zeros(x.dtype, x.shape);
-  const auto expert = [&](int64_t index, const ConstView& rows, const RowGroups& groups) {
-    const std::string name = "mlp.experts." + std::to_string(index);
-    Tensor result = GatedMlp(block, name, act, rows, groups, context.keep_packed);
-    if (!context.keep_packed) ReleaseGatedMlp(block, name);
-    return result;
-  };
-  ForwardExperts(routing, moe.experts, x, context.groups, expert, y.view());
-  return moe.shared_intermediate > 0 ? AddSharedExpert(block, act, x, context, std::move(y)) : std::move(y);
+  ForwardExperts(block, routing, moe.experts, x, context, unit, y.view());
+  return moe.shared_intermediate > 0 ? AddSharedExpert(block, unit, x, context, std::move(y)) : std::move(y);
 }
 
 void CheckExpertCount(const JsonRef& config, std::string_view key, int64_t layers, int64_t experts) {

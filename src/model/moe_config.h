@@ -6,6 +6,8 @@
 
 #include "model/block.h"
 #include "model/config_reader.h"
+#include "model/family.h"
+#include "model/moe.h"
 
 namespace modelslim {
 
@@ -18,6 +20,7 @@ struct MoeConfig {
   std::vector<int64_t> dense_layers;
 
   bool IsSparse(int64_t layer) const;
+  Family::ExpertCount Count(int64_t layer) const;
   // Names of the gated units of a layer whose mlp is named `mlp`: "<mlp>.experts.0" ... or "<mlp>" itself when it is
   // dense.
   std::vector<std::string> Units(const std::string& mlp, int64_t layer) const;
@@ -32,7 +35,7 @@ struct MoeDefaults {
 MoeConfig ReadSoftmaxMoe(const JsonRef& config, const MoeDefaults& defaults, int64_t layers);
 
 // Router, experts and, where there is one, the gated shared expert of a sparse layer, below "mlp". x [rows, hidden].
-Tensor SoftmaxMoe(const MoeConfig& moe, Block& block, Activation act, const ConstView& x,
+Tensor SoftmaxMoe(const MoeConfig& moe, Block& block, const UnitForward& unit, const ConstView& x,
                   const ForwardContext& context);
 
 // An Error when layers * experts is more than a model can have modules.

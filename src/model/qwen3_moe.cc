@@ -57,6 +57,7 @@ class Qwen3MoeFamily : public DecoderFamily {
     return plan;
   }
 
+  ExpertCount Experts(int block) const override { return config_.moe.Count(block); }
   int64_t MultiplyAddsPerToken(int block) const override { return config_.moe.MultiplyAdds(layout_.blocks.at(block)); }
 
  private:
@@ -64,9 +65,16 @@ class Qwen3MoeFamily : public DecoderFamily {
     const AttentionHeads heads{sizes_.heads, sizes_.kv_heads, sizes_.head_dim};
     return SelfAttention({heads, config_.rope, layout_.dtype, /*qk_norm=*/true}, block, context, x);
   }
+  Tensor GatedUnit(Block& block, const std::string& prefix, const ConstView& x, const RowGroups& groups,
+                   Keep keep) const override {
+    return GatedMlp(block, prefix, config_.act, x, groups, keep);
+  }
   Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const override {
-    if (config_.moe.IsSparse(block.info().index)) return SoftmaxMoe(config_.moe, block, config_.act, x, context);
-    return GatedMlp(block, "mlp", config_.act, x, context.groups, context.keep_packed);
+    const auto unit = [&](const std::string& prefix, const ConstView& rows, const RowGroups& groups) {
+      return GatedUnit(block, prefix, rows, groups, context.keep);
+    };
+    if (config_.moe.IsSparse(block.info().index)) return SoftmaxMoe(config_.moe, block, unit, x, context);
+    return unit("mlp", x, context.groups);
   }
 
   BlockInfo MakeBlockInfo(int64_t index) const {

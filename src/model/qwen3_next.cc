@@ -83,6 +83,7 @@ class Qwen3NextFamily : public DecoderFamily {
              Join(layer + ".self_attn", {"k_proj", "q_proj", "v_proj"})}};
   }
 
+  ExpertCount Experts(int block) const override { return config_.moe.Count(block); }
   int64_t MultiplyAddsPerToken(int block) const override {
     return config_.moe.MultiplyAdds(layout_.blocks.at(static_cast<size_t>(block)));
   }
@@ -105,9 +106,16 @@ class Qwen3NextFamily : public DecoderFamily {
     if (IsFull(block.info().index)) return GatedAttention(block, context, x);
     return GatedDeltaNet({config_.delta, sizes_.eps}, block, context, x);
   }
+  Tensor GatedUnit(Block& block, const std::string& prefix, const ConstView& x, const RowGroups& groups,
+                   Keep keep) const override {
+    return GatedMlp(block, prefix, config_.act, x, groups, keep);
+  }
   Tensor Mlp(Block& block, const ForwardContext& context, const ConstView& x) const override {
-    if (config_.moe.IsSparse(block.info().index)) return SoftmaxMoe(config_.moe, block, config_.act, x, context);
-    return GatedMlp(block, "mlp", config_.act, x, context.groups, context.keep_packed);
+    const auto unit = [&](const std::string& prefix, const ConstView& rows, const RowGroups& groups) {
+      return GatedUnit(block, prefix, rows, groups, context.keep);
+    };
+    if (config_.moe.IsSparse(block.info().index)) return SoftmaxMoe(config_.moe, block, unit, x, context);
+    return unit("mlp", x, context.groups);
   }
 
   bool IsFull(int block) const { return config_.full_attention[static_cast<size_t>(block)]; }
@@ -171,7 +179,7 @@ class Qwen3NextFamily : public DecoderFamily {
     {
       LinearModule* const inputs[] = {&block.linear("self_attn.q_proj"), &block.linear("self_attn.k_proj"),
                                       &block.linear("self_attn.v_proj")};
-      std::vector<Tensor> qkv = ForwardLinears(inputs, x, context.groups, context.keep_packed);
+      std::vector<Tensor> qkv = ForwardLinears(inputs, x, context.groups, context.keep);
       const Shape width = {x.rows(), sizes_.heads * sizes_.head_dim};
       Tensor q(qkv[0].dtype(), width), gate(qkv[0].dtype(), width);
       SplitHeads(std::as_const(qkv[0]).view(), sizes_.heads, sizes_.head_dim, q.view(), gate.view());
@@ -185,7 +193,7 @@ class Qwen3NextFamily : public DecoderFamily {
       Multiply(raw.view(), std::as_const(gate).view(), attended.view());
     }
     return ForwardLinear(block.linear("self_attn.o_proj"), std::as_const(attended).view(), context.groups,
-                         context.keep_packed);
+                         context.keep);
   }
 
   Config config_;

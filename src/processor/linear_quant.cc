@@ -1,11 +1,13 @@
 #include "processor/linear_quant.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "config/quant_mode.h"
+#include "processor/output_error.h"
 
 namespace modelslim {
 namespace {
@@ -66,20 +68,26 @@ class LinearQuant : public Processor {
 
   void Preprocess(Block& block, RunState& state) override {
     spec_.weight.december_2025 = state.plan.december_2025;
+    const int64_t sampled = state.measure_errors ? SampledRows(block.info()) : 0;
     for (LinearModule* module : block.linears()) {
       // A layer that an earlier entry took is no plain Linear any more: the first entry wins.
-      if (module->forward() == nullptr && select_.Selects(module->name())) StartCalibration(*module, spec_);
+      if (module->forward() == nullptr && select_.Selects(module->name())) StartCalibration(*module, spec_, sampled);
     }
   }
 
-  void Postprocess(Block& block, RunState&) override {
+  void Postprocess(Block& block, RunState& state) override {
     std::vector<std::string> unseen;
     for (LinearModule* module : block.linears()) {
-      if (IsUnseen(*module)) unseen.push_back(module->name());
+      if (!IsUnseen(*module) || (state.idle_experts == IdleExperts::kPool && Pool(*module, block, state))) continue;
+      unseen.push_back(module->name());
     }
     if (!unseen.empty()) RefuseUnseen(unseen);
     for (LinearModule* module : block.linears()) {
-      if (IsCalibrating(*module)) Deploy(*module);
+      if (!IsCalibrating(*module)) continue;
+      Deploy(*module);
+      if (state.handled_experts.count(ExpertOf(module->name())) > 0) {
+        QuantizedResult(*module)->range_from = IdleExpertsName(state.idle_experts);
+      }
     }
   }
 
@@ -97,14 +105,39 @@ class LinearQuant : public Processor {
     if (spec_.mode == QuantMode::kW4A4MXFP4DualScale) decision.group_size = spec_.weight.dual_block_size;
   }
 
-  [[noreturn]] void RefuseUnseen(const std::vector<std::string>& names) const {
-    std::string list;
-    for (size_t i = 0; i < std::min<size_t>(names.size(), 8); ++i) list += (i != 0 ? ", " : "") + names[i];
-    if (names.size() > 8) list += fmt::format(" and {} more", names.size() - 8);
+  // Lets an expert's layer use what its siblings saw.
+  bool Pool(LinearModule& unseen, Block& block, RunState& state) const {
+    const std::string expert = ExpertOf(unseen.name());
+    if (expert.empty()) return false;
+    const std::string experts = expert.substr(0, expert.rfind('.') + 1), role = unseen.name().substr(expert.size());
+    std::vector<LinearModule*> others;
+    for (LinearModule* module : block.linears()) {
+      const std::string& name = module->name();
+      if (name.starts_with(experts) && name.ends_with(role) && state.handled_experts.count(ExpertOf(name)) == 0) {
+        others.push_back(module);
+      }
+    }
+    if (!PoolCalibration(unseen, others)) return false;
+    state.handled_experts.insert(expert);
+    return true;
+  }
+
+  [[noreturn]] void RefuseUnseen(const std::vector<std::string>& layers) const {
+    constexpr size_t kListed = 16;
+    std::vector<std::string> names;  // an expert stands for its layers
+    for (const std::string& layer : layers) {
+      const std::string expert = ExpertOf(layer);
+      const std::string& name = expert.empty() ? layer : expert;
+      if (names.empty() || names.back() != name) names.push_back(name);
+    }
+    const size_t listed = std::min(names.size(), kListed);
+    std::string list = fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<int64_t>(listed), ", "));
+    if (names.size() > listed) list += fmt::format(" and {} more", names.size() - listed);
     throw Error(ErrorCode::kSpec,
-                fmt::format("{}: no calibration token reached {} layer{} that need{} a static input range: {}", path(),
-                            names.size(), names.size() == 1 ? "" : "s", names.size() == 1 ? "s" : "", list),
-                "use more or longer calibration samples, give these layers a per_token activation, or exclude them");
+                fmt::format("{}: no calibration token reached {} layer{} whose input must be seen: {}", path(),
+                            layers.size(), layers.size() == 1 ? "" : "s", list),
+                "use more or longer calibration samples, let idle experts borrow (--idle-experts pool or all-tokens), "
+                "give these layers a per_token activation, or exclude them");
   }
 
   Selection select_;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "processor/output_error.h"
+
 namespace modelslim {
 
 void CheckScales(const QuantizedWeight& weight, const std::string& name) {
@@ -12,12 +14,24 @@ void CheckScales(const QuantizedWeight& weight, const std::string& name) {
               "check the source checkpoint (its file may be damaged), or exclude this layer");
 }
 
+LinearResult::LinearResult() = default;
+LinearResult::~LinearResult() = default;
+
 const QuantizedWeight& LinearResult::Weight(LinearModule& module) {
   if (!weight_) {
     weight_ = QuantizeWeight(module.weight().Get(), spec);
     CheckScales(*weight_, module.weight().name());
   }
   return *weight_;
+}
+
+void LinearResult::SetWeight(QuantizedWeight weight, bool can_be_made_again) {
+  weight_ = std::move(weight);
+  can_be_made_again_ = can_be_made_again;
+}
+
+void LinearResult::Release() {
+  if (can_be_made_again_) weight_.reset();
 }
 
 QuantizedWeight LinearResult::TakeWeight() {

@@ -59,11 +59,7 @@ std::string CommonModule(const std::vector<std::string>& names) {
 }
 
 PartOutput::PartOutput(Block& block, RunState& state, std::string part, InputTape& input)
-    : block_(block),
-      family_(state.family),
-      part_(std::move(part)),
-      input_(input),
-      keep_packed_(state.keep_packed && input.chunks().size() > 1) {
+    : block_(block), family_(state.family), part_(std::move(part)), input_(input), keep_(state.keep) {
   for (LinearModule* module : block.linears()) {
     if (!IsInside(module->name(), part_) || (module->observers().empty() && !IsCalibrating(*module))) continue;
     throw Error(ErrorCode::kSpec,
@@ -83,12 +79,13 @@ Tensor PartOutput::Run(const InputTape::Chunk& chunk) {
   const ConstView x = input_.Rows(chunk.begin, chunk.begin + chunk.offsets.back());
   // A Linear alone: what is on the tape has passed its input transform already.
   if (LinearModule* linear = block_.FindLinear(part_)) {
-    if (!linear->forward()) return linear->FloatForward(x, keep_packed_);
-    return linear->forward()->Apply(*linear, x);
+    Tensor output = linear->forward() ? linear->forward()->Apply(*linear, x) : linear->FloatForward(x, keep_);
+    linear->Release(keep_);
+    return output;
   }
   ForwardContext context;
   context.groups = {chunk.offsets, chunk.first_sample};
-  context.keep_packed = keep_packed_;
+  context.keep = keep_;
   return family_.ForwardPart(block_, context, part_, x);
 }
 

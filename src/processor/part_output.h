@@ -55,7 +55,7 @@ class PartOutput {
   const Family& family_;
   std::string part_;
   InputTape& input_;
-  bool keep_packed_;
+  Keep keep_;
   std::unique_ptr<TokenStore> original_;
 };
 

@@ -47,6 +47,11 @@ const Entry* FindEntry(std::string_view type) {
 
 }  // namespace
 
+std::string_view IdleExpertsName(IdleExperts idle) {
+  constexpr std::string_view kNames[] = {"reject", "pool", "all-tokens"};
+  return kNames[static_cast<size_t>(idle)];
+}
+
 bool IsProcessorImplemented(std::string_view type) { return type == "load" || FindEntry(type) != nullptr; }
 
 std::vector<std::unique_ptr<Processor>> MakeProcessors(const std::vector<ProcessorConfig>& configs,

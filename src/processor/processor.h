@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,15 +24,27 @@ struct ExtraValue {
 };
 using ExtraValues = std::map<std::string, std::vector<ExtraValue>, std::less<>>;
 
+// What becomes of experts that no calibration token chose, where a step needs to know their input.
+enum class IdleExperts : uint8_t {
+  kReject,     // an error that lists them
+  kPool,       // they get what the other experts of their layer have seen together
+  kAllTokens,  // every token of the layer is sent through them after each forward (its output is dropped)
+};
+std::string_view IdleExpertsName(IdleExperts idle);  // "pool" as on the command line
+
 // What a step may use while it runs.
 struct RunState {
   const Family& family;
   const ModelPlan& plan;
-  Block& rest;              // modules outside of the blocks
-  bool keep_packed = true;  // memory allows keeping prepared weights and codes between chunks
-  fs::path scratch;         // directory for what does not fit into memory
-  fs::path output;          // directory that is written
-  ExtraValues extras;       // taken by the saver when the block (or the rest) is written
+  Block& rest;                // modules outside of the blocks
+  Keep keep = Keep::kPacked;  // what memory allows between chunks
+  fs::path scratch;           // directory for what does not fit into memory
+  fs::path output;            // directory that is written
+  IdleExperts idle_experts = IdleExperts::kReject;
+  bool measure_errors = true;  // keep samples of what enters a Linear
+  // Experts ("model.layers.3.mlp.experts.7") of the present block that were handled as idle_experts says.
+  std::set<std::string, std::less<>> handled_experts = {};
+  ExtraValues extras = {};  // taken by the saver when the block (or the rest) is written
 };
 
 class Processor {

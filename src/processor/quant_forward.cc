@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "processor/output_error.h"
 
 namespace modelslim {
 namespace {
@@ -32,6 +33,20 @@ class CalibratingStage : public ActivationStage {
         (spec_.weight_only || (a.scope == b.scope && a.format == b.format && a.symmetric == b.symmetric &&
                                a.method == b.method && a.aggregation == b.aggregation));
     return same_input && hessian_.has_value() == that->hessian_.has_value();
+  }
+
+  // Takes over what others have seen, none of it having been seen here.
+  bool Pool(std::span<const CalibratingStage* const> others) {
+    bool found = false;
+    std::vector<const ActivationQuantizer*> quantizers;
+    for (const CalibratingStage* const other : others) {
+      if (quantizer_ && other->quantizer_) quantizers.push_back(&*other->quantizer_);
+      if (!hessian_ || !other->hessian_ || other->hessian_->rows() == 0) continue;
+      hessian_->Merge(*other->hessian_);
+      found = true;
+    }
+    if (quantizer_ && !IsDataFree(quantizer_->spec())) found = quantizer_->Pool(quantizers);
+    return found;
   }
 
   const ActivationQuantizer* quantizer() const { return quantizer_ ? &*quantizer_ : nullptr; }
@@ -66,12 +81,10 @@ class CalibratingForward : public LinearForward {
   Tensor Apply(LinearModule& module, const ConstView& x) override {
     if (spec_.gptq) return module.FloatForward(x);  // the rounded weight exists only after the last sample
     if (!codes_) {
-      WeightSpec weight = spec_.weight;
-      weight.ssz_float_type = x.dtype;
-      weight.keep_fp8_values = true;
-      codes_ = QuantizeWeight(module.weight().Get(), weight);
+      spec_.weight.ssz_float_type = x.dtype;
+      spec_.weight.keep_fp8_values = true;
+      codes_ = QuantizeWeight(module.weight().Get(), spec_.weight);
       CheckScales(*codes_, module.weight().name());
-      used_float_type_ = x.dtype;
     }
     if (!packed_) {
       const Tensor fake = Dequantize(*codes_, module.weight().dtype());
@@ -80,17 +93,35 @@ class CalibratingForward : public LinearForward {
     return module.FloatForward(x, *packed_, x.dtype);
   }
 
+  void Release(LinearModule&, Keep keep) override {
+    packed_.reset();
+    if (keep == Keep::kNothing) codes_.reset();
+  }
+
   const LinearQuantSpec& spec() const { return spec_; }
   const CalibratingStage* stage() const { return static_cast<const CalibratingStage*>(stage_.get()); }
+  CalibratingStage* stage() { return static_cast<CalibratingStage*>(stage_.get()); }
+  // A stage that no other module uses.
+  CalibratingStage& OwnStage(LinearModule& module) {
+    stage_ = std::make_shared<CalibratingStage>(spec_, module.info().in_features());
+    return *stage();
+  }
+  void SampleInputs(LinearModule& module, int64_t rows) {
+    sample_ = std::make_unique<RowSample>(rows);
+    module.observers().push_back(sample_.get());
+  }
+  std::unique_ptr<RowSample> TakeSample(LinearModule& module) {
+    std::erase(module.observers(), sample_.get());
+    return std::move(sample_);
+  }
   std::optional<QuantizedWeight> TakeCodes() { return std::exchange(codes_, std::nullopt); }
-  DType used_float_type() const { return used_float_type_; }
 
  private:
   LinearQuantSpec spec_;
   std::shared_ptr<ActivationStage> stage_;
+  std::unique_ptr<RowSample> sample_;
   std::optional<QuantizedWeight> codes_;
   std::optional<PackedWeight> packed_;
-  DType used_float_type_ = DType::kF32;
 };
 
 CalibratingForward* Calibrating(LinearModule& module) {
@@ -142,6 +173,11 @@ class DeployedForward : public LinearForward {
     return module.FloatForward(x, *packed_, keeps_dtype_ ? x.dtype : DType::kF32);
   }
 
+  void Release(LinearModule& module, Keep keep) override {
+    packed_.reset();
+    if (keep == Keep::kNothing) QuantizedResult(module)->Release();
+  }
+
  private:
   std::shared_ptr<ActivationStage> stage_;
   std::optional<PackedWeight> packed_;
@@ -161,8 +197,10 @@ QuantizedWeight FromGptq(GptqResult result, const GptqOptions& options, DType so
 
 }  // namespace
 
-void StartCalibration(LinearModule& module, const LinearQuantSpec& spec) {
-  module.forward() = std::make_unique<CalibratingForward>(module, spec);
+void StartCalibration(LinearModule& module, const LinearQuantSpec& spec, int64_t sampled_rows) {
+  auto forward = std::make_unique<CalibratingForward>(module, spec);
+  if (sampled_rows > 0) forward->SampleInputs(module, sampled_rows);
+  module.forward() = std::move(forward);
 }
 
 bool IsCalibrating(LinearModule& module) { return Calibrating(module) != nullptr; }
@@ -172,6 +210,15 @@ bool IsUnseen(LinearModule& module) {
   if (forward == nullptr) return false;
   if (IsStatic(forward->spec())) return forward->stage()->quantizer()->samples() == 0;
   return forward->spec().gptq && forward->stage()->hessian()->rows() == 0;
+}
+
+bool PoolCalibration(LinearModule& unseen, std::span<LinearModule* const> others) {
+  std::vector<const CalibratingStage*> stages;
+  for (LinearModule* const other : others) {
+    CalibratingForward* const forward = Calibrating(*other);
+    if (forward != nullptr && forward->stage() != nullptr && !IsUnseen(*other)) stages.push_back(forward->stage());
+  }
+  return Calibrating(unseen)->OwnStage(unseen).Pool(stages);
 }
 
 void Deploy(LinearModule& module) {
@@ -184,7 +231,7 @@ void Deploy(LinearModule& module) {
   result->weight_only = spec.weight_only;
   result->activation = spec.activation;
   result->spec = spec.weight;
-  result->spec.ssz_float_type = forward->used_float_type();
+  result->sample = forward->TakeSample(module);
   if (IsStatic(spec)) {
     const std::optional<AffineTable> params = forward->stage()->quantizer()->params();
     MODELSLIM_CHECK(params.has_value());
@@ -196,9 +243,9 @@ void Deploy(LinearModule& module) {
     QuantizedWeight weight = FromGptq(Gptq(module.weight().Get(), hessian.view(), *spec.gptq, module.weight().name()),
                                       *spec.gptq, module.weight().dtype());
     CheckScales(weight, module.weight().name());
-    result->SetWeight(std::move(weight));
+    result->SetWeight(std::move(weight), /*can_be_made_again=*/false);
   } else if (std::optional<QuantizedWeight> codes = forward->TakeCodes()) {
-    result->SetWeight(std::move(*codes));
+    result->SetWeight(std::move(*codes), /*can_be_made_again=*/true);
   }
   module.Release();
   module.forward() = std::make_unique<DeployedForward>(*result);

@@ -151,6 +151,7 @@ void ActivationQuantizer::Impl::CalibrateHistogram(const ConstView& x, std::span
   for (size_t i = 0; i < params.size(); ++i) {
     if (offsets[i] == offsets[i + 1]) continue;
     last = params[i].affine;
+    running = {params[i].low, params[i].high};
     ++samples;
   }
   if (out.data != nullptr) FakeQuantizeSamples(x, offsets, params, spec.format, out);
@@ -202,6 +203,22 @@ void ActivationQuantizer::Calibrate(const ConstView& x, std::span<const int64_t>
   if (impl_->spec.scope == ActivationScope::kPerChannel) return impl_->CalibrateColumns(x, offsets, out);
   if (impl_->spec.method == ActivationMethod::kHistogram) return impl_->CalibrateHistogram(x, offsets, out);
   impl_->CalibrateTensor(x, offsets, out);
+}
+
+bool ActivationQuantizer::Pool(std::span<const ActivationQuantizer* const> others) {
+  MODELSLIM_CHECK(impl_->samples == 0);
+  for (const ActivationQuantizer* const other : others) {
+    if (other->samples() == 0) continue;
+    impl_->running = Merge(impl_->running, other->range());
+    impl_->samples += other->samples();
+    impl_->dtype = other->impl_->dtype;
+  }
+  if (impl_->samples == 0) return false;
+  // A histogram's clipped range is no element of the data any more, and so its parameters are not rounded to its type.
+  const bool histogram = impl_->spec.method == ActivationMethod::kHistogram;
+  if (histogram && impl_->dtype == DType::kBF16) impl_->dtype = DType::kF32;
+  if (histogram) impl_->last = ParamsForRange(impl_->running, impl_->dtype, impl_->spec.format, impl_->spec.symmetric);
+  return true;
 }
 
 std::optional<AffineTable> ActivationQuantizer::params() const {

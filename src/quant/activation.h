@@ -68,8 +68,11 @@ class ActivationQuantizer {
   // The static parameters (kPerTensor, kPdMix decode) after the last sample; one scale and offset. Empty for dynamic
   // scopes and before the first sample. kPerChannel: one per column, axis kColumn.
   std::optional<AffineTable> params() const;
-  // The running range behind them (kPerTensor minmax, kPdMix).
+  // The range behind them: the running one, or what the histogram last clipped to.
   Range range() const;
+  // For a static quantizer that has seen no sample: parameters from the hull of the ranges of `others`, of the same
+  // specification. False, and nothing is changed, when none of them has seen any.
+  bool Pool(std::span<const ActivationQuantizer* const> others);
 
   struct Impl;
 

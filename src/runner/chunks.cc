@@ -27,8 +27,8 @@ Needs NeedsOf(const Family& family) {
     for (const ModuleInfo& module : block.modules) {
       if (module.kind != ModuleKind::kLinear) continue;
       const auto elements = static_cast<uint64_t>(module.out_features() * module.in_features());
-      // The fake-quantized weight, prepared, beside its codes.
-      weights += elements * (DTypeSize(module.params.front().dtype) + 1);
+      // The loaded weight (where it is not simply mapped), the prepared one and the codes.
+      weights += elements * (2 * DTypeSize(module.params.front().dtype) + 1);
       needs.largest = std::max(needs.largest, elements * 4);
     }
     needs.weights = std::max(needs.weights, weights);
@@ -68,13 +68,14 @@ Residency PlanResidency(const Family& family, std::span<const int64_t> offsets, 
   }
   Residency residency;
   const uint64_t room = limit - kFixed;
-  residency.keep_packed = needs.weights + needs.largest <= room / 2;
-  const uint64_t held = residency.keep_packed ? needs.weights + needs.largest : 2 * needs.largest;
+  const bool fits = needs.weights + needs.largest <= room / 2;
+  const uint64_t held = fits ? needs.weights + needs.largest : 2 * needs.largest;
   const auto fitting = static_cast<int64_t>((room - held) / std::max<uint64_t>(needs.per_token, 1));
   // More rows at once than keep all cores busy only push intermediates out of the caches.
   const int64_t useful = std::max<int64_t>(4096, 512 * ComputeThreads());
   const int64_t rows = std::clamp<int64_t>(fitting, longest, std::max(useful, longest));
   residency.chunks = Cut(offsets, rows);
+  residency.keep = !fits ? Keep::kNothing : residency.chunks.size() > 1 ? Keep::kPacked : Keep::kValues;
   residency.estimated_peak = kFixed + held + needs.per_token * static_cast<uint64_t>(rows);
   return residency;
 }

@@ -16,7 +16,7 @@ struct Chunk {
 
 struct Residency {
   std::vector<Chunk> chunks;
-  bool keep_packed = true;      // prepared weights of a block stay from chunk to chunk
+  Keep keep = Keep::kPacked;    // what of a block's weights stays from chunk to chunk
   uint64_t estimated_peak = 0;  // bytes of anonymous memory
 };
 

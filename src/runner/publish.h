@@ -2,11 +2,9 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "plan/plan.h"
 #include "runner/output_writer.h"
-#include "runner/save_modules.h"
 
 namespace modelslim {
 
@@ -17,11 +15,6 @@ struct RunReport;
 void PublishOutput(const RunPlan& plan, const fs::path& model_path, const fs::path& save_path, const RunReport& report,
                    OutputWriter& writer);
 
-// Ledger entries as JSON text, and back (appends). For the journal and for quant_ledger.json.
-std::string LedgerText(const std::vector<LedgerEntry>& entries);
-void AppendLedger(const std::string& text, std::vector<LedgerEntry>* entries);
-
 inline constexpr const char* kDescriptionFile = "quant_model_description.json";
-inline constexpr const char* kLedgerFile = "quant_model_ledger.json";
 
 }  // namespace modelslim

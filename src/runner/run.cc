@@ -17,12 +17,14 @@
 #include "base/progress.h"
 #include "base/stop.h"
 #include "runner/chunks.h"
+#include "runner/expert_watch.h"
 #include "runner/hidden_store.h"
 #include "runner/journal.h"
 #include "runner/output_writer.h"
 #include "runner/publish.h"
 #include "runner/read_ahead.h"
 #include "runner/sample_pass.h"
+#include "runner/save_modules.h"
 
 namespace modelslim {
 namespace {
@@ -93,7 +95,14 @@ class Run {
     OpenJournal(identity);
     if (plan_.writes) writer_.emplace(plan_.layout, options_.save_path, *journal_, resumes_);
     rest_ = plan_.family->MakeBlock(-1, source_);
-    state_.emplace(RunState{*plan_.family, plan_.model, *rest_, residency_.keep_packed, work_, options_.save_path, {}});
+    state_.emplace(RunState{.family = *plan_.family,
+                            .plan = plan_.model,
+                            .rest = *rest_,
+                            .keep = residency_.keep,
+                            .scratch = work_,
+                            .output = options_.save_path,
+                            .idle_experts = options_.idle_experts,
+                            .measure_errors = options_.measure_errors});
     if (plan_.needs_data) pass_.emplace(SamplePass{*plan_.family, *batch_, residency_, *rest_});
     try {
       WalkBlocks();
@@ -132,7 +141,7 @@ class Run {
       resumes_ = true;
       for (const JournalUnit& unit : journal_->finished()) {
         first_ = std::max(first_, unit.unit + 1);
-        AppendLedger(unit.facts, &report_.ledger);
+        Append(ParseFacts(unit.facts), &report_.facts);
       }
       report_.resumed_units = first_;
       LogInfo("going on after " + std::to_string(first_) + " of " + std::to_string(Units()) + " finished units");
@@ -148,6 +157,11 @@ class Run {
     const std::vector<JournalUnit>& finished = journal_->finished();
     for (size_t i = 0; i < finished.size(); ++i) {
       if (finished[i].unit != static_cast<int>(i)) return false;
+      const std::string handled = ParseFacts(finished[i].facts).idle_experts;
+      if (!handled.empty() && handled != IdleExpertsName(options_.idle_experts)) {
+        LogInfo("--idle-experts was " + handled + " before, and it mattered");
+        return false;
+      }
     }
     const bool all = static_cast<int>(finished.size()) == Units();
     for (const OutputShard& shard : plan_.layout.shards) {
@@ -232,7 +246,10 @@ class Run {
   // Forwards all samples through the block; `out` (null: nobody wants it) gets what the next block will read.
   void Forward(Block& block, Processor& processor, HiddenFile* out) {
     const StageClock clock(&forward_seconds_);
-    pass_->Forward(block, processor.kv_observer(), *hidden_[current_], out);
+    ExpertWatch watch(*plan_.family, work_, options_.idle_experts == IdleExperts::kAllTokens);
+    pass_->Forward(block, {processor.kv_observer(), &watch}, *hidden_[current_], out);
+    watch.FeedIdle(block, residency_.keep, &state_->handled_experts);
+    facts_.experts = watch.Coverage();
     ++report_.forwards;
     report_.gemm_flops +=
         2 * plan_.blocks[block.info().index].multiply_adds_per_token * static_cast<double>(batch_->offsets.back());
@@ -242,12 +259,12 @@ class Run {
             const HiddenFile* hidden) {
     const StageClock clock(&save_seconds_);
     plan_.family->BeforeSave(block);
-    std::vector<LedgerEntry> entries;
     SaveModules(block, modules, attention, plan_, source_, {options_.measure_errors, plan_.writes}, state_->extras,
-                writer_ ? &*writer_ : nullptr, &entries);
-    if (writer_) writer_->FinishUnit(unit, hidden, LedgerText(entries));
-    report_.ledger.insert(report_.ledger.end(), std::make_move_iterator(entries.begin()),
-                          std::make_move_iterator(entries.end()));
+                writer_ ? &*writer_ : nullptr, &facts_.tensors);
+    if (!state_->handled_experts.empty()) facts_.idle_experts = IdleExpertsName(options_.idle_experts);
+    if (writer_) writer_->FinishUnit(unit, hidden, FactsText(facts_));
+    Append(std::exchange(facts_, {}), &report_.facts);
+    state_->handled_experts.clear();
   }
 
   void FinishRest() {
@@ -313,7 +330,8 @@ class Run {
   std::optional<OutputWriter> writer_;
   std::optional<Progress> progress_;
   bool resumes_ = false;
-  int first_ = 0;  // the first unit that is still to be done
+  int first_ = 0;    // the first unit that is still to be done
+  UnitFacts facts_;  // of the present unit
   RunReport report_;
   double forward_seconds_ = 0, process_seconds_ = 0, save_seconds_ = 0, wait_seconds_ = 0;
 };

@@ -7,7 +7,7 @@
 
 #include "data/batch.h"
 #include "plan/plan.h"
-#include "runner/save_modules.h"
+#include "runner/ledger.h"
 
 namespace modelslim {
 
@@ -17,6 +17,7 @@ struct RunOptions {
   bool fresh = false;          // forget an interrupted run
   bool measure_errors = true;  // quantization error of every weight, for the ledger
   bool show_progress = true;
+  IdleExperts idle_experts = IdleExperts::kReject;
 };
 
 struct StageTime {
@@ -25,7 +26,7 @@ struct StageTime {
 };
 
 struct RunReport {
-  std::vector<LedgerEntry> ledger;
+  UnitFacts facts;  // of all units
   std::vector<StageTime> stages;
   double seconds = 0;
   int64_t forwards = 0;  // block forwards of the whole calibration set

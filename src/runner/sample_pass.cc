@@ -27,7 +27,7 @@ void SamplePass::Embed(HiddenFile& out) const {
   }
 }
 
-void SamplePass::Forward(Block& block, KvObserver* kv, const HiddenFile& in, HiddenFile* out) const {
+void SamplePass::Forward(Block& block, const Onlookers& onlookers, const HiddenFile& in, HiddenFile* out) const {
   std::vector<int64_t> offsets;
   for (const Chunk& chunk : residency.chunks) {
     ThrowIfStopped();
@@ -37,8 +37,9 @@ void SamplePass::Forward(Block& block, KvObserver* kv, const HiddenFile& in, Hid
     ForwardContext context;
     context.groups = {offsets, chunk.begin};
     context.ids = IdsOf(batch, begin, end);
-    context.kv = kv;
-    context.keep_packed = residency.keep_packed && residency.chunks.size() > 1;
+    context.kv = onlookers.kv;
+    context.experts = onlookers.experts;
+    context.keep = residency.keep;
     context.rest = &rest;
     const Tensor result = family.Forward(block, context, in.Rows(begin, end));
     if (out != nullptr) Store(result, begin, end, *out);

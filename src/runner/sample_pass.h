@@ -8,6 +8,12 @@
 
 namespace modelslim {
 
+// Who looks on during a forward; each may be null.
+struct Onlookers {
+  KvObserver* kv = nullptr;
+  ExpertObserver* experts = nullptr;
+};
+
 // What stays the same over a run. All referred to must outlive it.
 struct SamplePass {
   const Family& family;
@@ -17,9 +23,9 @@ struct SamplePass {
 
   // Token ids -> `out`, whose type becomes that of the embeddings.
   void Embed(HiddenFile& out) const;
-  // `in` through `block`; `kv` (may be null) sees keys and values; `out` (may be null: nobody wants it) gets the result
-  // and its type. Asks between chunks whether to stop.
-  void Forward(Block& block, KvObserver* kv, const HiddenFile& in, HiddenFile* out) const;
+  // `in` through `block`; `out` (may be null: nobody wants it) gets the result and its type. Asks between chunks
+  // whether to stop.
+  void Forward(Block& block, const Onlookers& onlookers, const HiddenFile& in, HiddenFile* out) const;
 };
 
 }  // namespace modelslim

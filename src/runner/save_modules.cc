@@ -6,6 +6,7 @@
 #include "base/stop.h"
 #include "format/ascend_v1_write.h"
 #include "processor/linear_result.h"
+#include "processor/output_error.h"
 #include "quant/weight_error.h"
 
 namespace modelslim {
@@ -75,16 +76,13 @@ class Saver {
                       [this](const std::string& name, Tensor value) { writer_->Put(name, std::move(value)); });
   }
 
-  void Measure(LinearModule& module, const LinearResult& result, const QuantizedWeight& weight) {
+  void Measure(LinearModule& module, LinearResult& result, const QuantizedWeight& weight) {
     LedgerEntry entry;
     entry.name = module.name();
     entry.type = QuantModeName(result.mode);
     entry.by = result.by;
-    if (result.input) {
-      entry.has_input = true;
-      entry.input_scale = result.input->scale;
-      entry.input_offset = result.input->offset;
-    }
+    entry.range_from = result.range_from;
+    if (result.input) entry.input = LedgerEntry::Input{result.input->scale, result.input->offset};
     if (options_.measure_errors) {
       const WeightError error = Compare(module.weight().Get(), weight);
       entry.weight_error = error.relative();
@@ -92,6 +90,7 @@ class Saver {
       entry.clipped_share = error.clipped_share();
       entry.scale_min = error.scale_min;
       entry.scale_max = error.scale_max;
+      if (result.sample) entry.output_error = OutputError(module, result, result.sample->Rows());
     }
     ledger_->push_back(std::move(entry));
   }

@@ -7,23 +7,10 @@
 
 #include "model/block.h"
 #include "plan/plan.h"
+#include "runner/ledger.h"
 #include "runner/output_writer.h"
 
 namespace modelslim {
-
-// What was done to a tensor and how well; goes into the ledger.
-struct LedgerEntry {
-  std::string name;  // of the Linear
-  std::string type;  // "W8A8"
-  std::string by;    // "spec.process[1]"
-  double weight_error =
-      0;  // relative Frobenius error of the dequantized weight against the float one that was quantized
-  double max_abs_error = 0;
-  double clipped_share = 0;
-  double scale_min = 0, scale_max = 0;
-  double input_scale = 0, input_offset = 0;  // static types
-  bool has_input = false;
-};
 
 struct SaveOptions {
   bool measure_errors = true;  // compares every quantized weight with the float one (reads it once more)

@@ -6,30 +6,11 @@
 
 #include <cmath>
 
+#include "fake_source.h"
 #include "model/layout_builder.h"
 
 namespace modelslim {
 namespace {
-
-// Parameters filled by their name's length, so that different modules differ.
-class FakeSource : public WeightSource {
- public:
-  std::optional<ConstView> Map(const ParamInfo&) const override { return std::nullopt; }
-  Tensor Load(const ParamInfo& param) const override {
-    ++loads;
-    Tensor made(param.dtype, param.shape);
-    WithModelDType(param.dtype, [&](auto tag) {
-      using T = decltype(tag);
-      for (int64_t i = 0; i < made.size(); ++i) {
-        made.as<T>()[i] = From<T>(static_cast<float>((i * 7 + static_cast<int64_t>(param.name.size())) % 5) - 2.0f);
-      }
-    });
-    return made;
-  }
-  void WillNeed(const ParamInfo&) const override {}
-  void DontNeed(const ParamInfo&) const override {}
-  mutable int loads = 0;
-};
 
 struct CountingObserver : InputObserver {
   void Observe(const ConstView& x, const RowGroups& groups) override {
@@ -67,6 +48,8 @@ struct StagedForward : LinearForward {
   explicit StagedForward(int kind) : stage(std::make_shared<CountingStage>(kind)) {}
   std::shared_ptr<ActivationStage>& activation() override { return stage; }
   Tensor Apply(LinearModule& module, const ConstView& x) override { return module.FloatForward(x); }
+  void Release(LinearModule&, Keep keep) override { kept = keep; }
+  Keep kept = Keep::kPacked;
   std::shared_ptr<ActivationStage> stage;
 };
 
@@ -79,7 +62,7 @@ class LinearsTest : public testing::Test {
     }
     for (int i = 0; i < 6; ++i) x_.as<float>()[i] = static_cast<float>(i + 1);
   }
-  std::vector<Tensor> Run() { return ForwardLinears(pointers_, std::as_const(x_).view(), groups_, true); }
+  std::vector<Tensor> Run() { return ForwardLinears(pointers_, std::as_const(x_).view(), groups_, Keep::kPacked); }
 
   FakeSource source_;
   std::vector<ModuleInfo> infos_ = {LinearInfo("a", 4, 3, DType::kF32), LinearInfo("bb", 2, 3, DType::kF32),
@@ -169,7 +152,7 @@ TEST(LinearModuleTest, F32InputOfABf16WeightIsNotRounded) {
   Tensor x(DType::kF32, {1, 1});
   x.as<float>()[0] = 1.001f;
   EXPECT_EQ(module.FloatForward(std::as_const(x).view()).as<float>()[0], -2.002f);
-  EXPECT_EQ(module.FloatForward(std::as_const(x).view(), false).as<float>()[0], -2.002f);
+  EXPECT_EQ(module.FloatForward(std::as_const(x).view(), Keep::kNothing).as<float>()[0], -2.002f);
 }
 
 TEST(NormModuleTest, ReplacedNormGivesF32AndKeepsEps) {

@@ -180,12 +180,12 @@ TEST_P(BatchTest, BitsDoNotDependOnTheBatch) {
   OpenModel model(*directory);
   const PackedTexts texts = ReadTexts(SafetensorsFile(*directory / "forward.safetensors"));
   const std::unique_ptr<Block> rest = model.family->MakeBlock(-1, *model.source);
-  const auto run = [&](std::span<const int32_t> ids, const std::vector<int64_t>& offsets, bool keep_packed) {
+  const auto run = [&](std::span<const int32_t> ids, const std::vector<int64_t>& offsets, Keep keep) {
     ForwardContext context;
     context.groups.offsets = offsets;
     context.ids = ids;
     context.rest = rest.get();
-    context.keep_packed = keep_packed;
+    context.keep = keep;
     Tensor hidden = model.family->Embed(*rest, ids);
     for (const BlockInfo& info : model.family->layout().blocks) {
       const std::unique_ptr<Block> block = model.family->MakeBlock(info.index, *model.source);
@@ -193,10 +193,10 @@ TEST_P(BatchTest, BitsDoNotDependOnTheBatch) {
     }
     return hidden;
   };
-  const Tensor packed = run(texts.ids, texts.offsets, true);
+  const Tensor packed = run(texts.ids, texts.offsets, Keep::kPacked);
   SetComputeThreads(5);
   const std::span<const int32_t> second(texts.ids.data() + texts.offsets[1], texts.ids.size() - texts.offsets[1]);
-  const Tensor alone = run(second, {0, static_cast<int64_t>(second.size())}, false);
+  const Tensor alone = run(second, {0, static_cast<int64_t>(second.size())}, Keep::kNothing);
   SetComputeThreads(0);
   const ConstView want = packed.view().Rows(texts.offsets[1], texts.offsets[2]);
   ASSERT_EQ(want.bytes(), alone.bytes());

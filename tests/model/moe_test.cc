@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/parallel.h"
+#include "fake_source.h"
 #include "model/deepseek.h"
 #include "model/eager_attention.h"
 #include "model/gated_delta.h"
@@ -74,6 +75,18 @@ TEST(NoauxRoutingTest, KeptGroupsWinEvenWithNegativeScores) {
               ElementsAre(0, 1));
 }
 
+struct CountingObserver : ExpertObserver {
+  void Observe(const std::string& experts, std::span<const int64_t> counts, const ConstView& x,
+               const RowGroups&) override {
+    name = experts;
+    tokens.assign(counts.begin(), counts.end());
+    rows = x.rows();
+  }
+  std::string name;
+  std::vector<int64_t> tokens;
+  int64_t rows = 0;
+};
+
 TEST(ForwardExpertsTest, GathersRowsBySampleAndSkipsIdleExperts) {
   Routing routing;
   routing.top_k = 1;
@@ -83,15 +96,26 @@ TEST(ForwardExpertsTest, GathersRowsBySampleAndSkipsIdleExperts) {
   for (int i = 0; i < 4; ++i) x.as<float>()[i] = static_cast<float>(10 * (i + 1));
   const std::vector<int64_t> offsets = {0, 2, 2, 4};
   std::vector<std::string> calls;
-  const auto run = [&](int64_t expert, const ConstView& rows, const RowGroups& groups) {
-    std::string text = std::to_string(expert) + ":";
+  const auto unit = [&](const std::string& expert, const ConstView& rows, const RowGroups& groups) {
+    std::string text = expert + ":";
     for (int64_t i = 0; i < rows.rows(); ++i) text += " " + std::to_string(static_cast<int>(rows.as<float>()[i]));
     for (const int64_t offset : groups.offsets) text += " |" + std::to_string(offset);
     calls.push_back(text + " from " + std::to_string(groups.first_sample));
     return Tensor::Copy(rows);
   };
-  ForwardExperts(routing, 4, std::as_const(x).view(), {offsets, 7}, run, y.view());
-  EXPECT_THAT(calls, ElementsAre("0: 20 |0 |1 |1 |1 from 7", "2: 10 30 40 |0 |1 |1 |3 from 7"));
+  BlockInfo info;
+  info.name = "model.layers.3";
+  const FakeSource source;
+  CountingObserver counts;
+  ForwardContext context;
+  context.groups = {offsets, 7};
+  context.experts = &counts;
+  const Block block(info, source);
+  ForwardExperts(block, routing, 4, std::as_const(x).view(), context, unit, y.view());
+  EXPECT_THAT(calls, ElementsAre("mlp.experts.0: 20 |0 |1 |1 |1 from 7", "mlp.experts.2: 10 30 40 |0 |1 |1 |3 from 7"));
+  EXPECT_EQ(counts.name, "model.layers.3.mlp.experts");
+  EXPECT_THAT(counts.tokens, ElementsAre(1, 0, 3, 0));
+  EXPECT_EQ(counts.rows, 4);
   EXPECT_EQ(y.as<float>()[0], 10.0f);
   EXPECT_EQ(y.as<float>()[1], 40.0f);
   EXPECT_EQ(y.as<float>()[3], 160.0f);

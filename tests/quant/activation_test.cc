@@ -115,6 +115,28 @@ TEST(StaticActivation, MeanOfRanges) {
   EXPECT_EQ(quantizer.params()->offset[0], expected.offset);
 }
 
+TEST(StaticActivation, PoolIsTheHullOfWhatOthersSaw) {
+  for (const ActivationMethod method : {ActivationMethod::kMinMax, ActivationMethod::kHistogram}) {
+    ActivationSpec spec = Spec(ActivationScope::kPerTensor, false);
+    spec.method = method;
+    ActivationQuantizer low(spec), high(spec), unseen(spec), pooled(spec);
+    const std::vector<int64_t> offsets = {0, 4};
+    const std::vector<float> below = {-4, -3, -2, -1}, above = {1, 2, 3, 8};
+    low.Calibrate({below.data(), DType::kF32, {4, 1}}, offsets, View{});
+    high.Calibrate({above.data(), DType::kF32, {4, 1}}, offsets, View{});
+    const ActivationQuantizer* const others[] = {&low, &unseen, &high};
+    ASSERT_TRUE(pooled.Pool(others));
+    EXPECT_EQ(pooled.range().min, low.range().min);
+    EXPECT_EQ(pooled.range().max, high.range().max);
+    const AffineTable params = pooled.params().value();
+    EXPECT_FLOAT_EQ(params.scale.front(), (high.range().max - low.range().min) / 255);
+    const ActivationQuantizer* const none[] = {&unseen};
+    ActivationQuantizer still(spec);
+    EXPECT_FALSE(still.Pool(none));
+    EXPECT_FALSE(still.params().has_value());
+  }
+}
+
 TEST(StaticActivation, NanStays) {
   ActivationQuantizer quantizer(Spec(ActivationScope::kPerTensor, true));
   const Tensor x = reference::Make(DType::kBF16, {2, 2}, {1, kNan, 2, 3});

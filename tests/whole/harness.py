@@ -6,6 +6,7 @@ CMake passes MODELSLIM (the program), MODELSLIM_SOURCE (the source tree) and MOD
 """
 
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import unittest
+
+import numpy
 
 SOURCE = pathlib.Path(os.environ.get("MODELSLIM_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
 BUILD = pathlib.Path(os.environ.get("MODELSLIM_BUILD", SOURCE / "build" / "dev"))
@@ -97,6 +100,31 @@ def products(folder):
     """The digests of what a loader reads from an output directory: not our own notes of the run, which tell of the run too."""
     notes = ("quant_model_ledger.json",)
     return {name: digest for name, digest in digests(folder).items() if not name.startswith(".") and name not in notes}
+
+
+def header_of(path):
+    """The header of a safetensors file, without its metadata, and where its data begins."""
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    header.pop("__metadata__", None)
+    return header, 8 + size
+
+
+def tensors_of(folder):
+    """{name: array} of an output directory; bf16 is widened to f32, f8 stays bytes."""
+    layouts = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I8": "i1", "U8": "u1", "F8_E4M3": "u1"}
+    found = {}
+    for path in sorted(pathlib.Path(folder).glob("*.safetensors")):
+        header, begin = header_of(path)
+        data = path.read_bytes()
+        for name, entry in header.items():
+            first, last = entry["data_offsets"]
+            values = numpy.frombuffer(data[begin + first : begin + last], dtype=layouts[entry["dtype"]]).reshape(entry["shape"])
+            if entry["dtype"] == "BF16":
+                values = (values.astype(numpy.uint32) << 16).view(numpy.float32)
+            found[name] = values
+    return found
 
 
 # ---- running --------------------------------------------------------------------------------------------------------
