@@ -49,6 +49,9 @@ class Block {
   // it.
   std::shared_ptr<FaHook>& fa_hook(const std::string& attention) { return fa_hooks_[attention]; }
 
+  // Of a RotationSite of this block; null unless a processor set one. Gets [rows, heads * size].
+  std::shared_ptr<const InputTransform>& rotation(const std::string& site) { return rotations_[site]; }
+
   void Add(std::unique_ptr<LinearModule> module);
   void Add(std::unique_ptr<NormModule> module);
   void Add(Parameter parameter);
@@ -61,6 +64,7 @@ class Block {
   std::map<std::string, std::unique_ptr<NormModule>, std::less<>> norms_;
   std::map<std::string, Parameter, std::less<>> parameters_;
   std::map<std::string, std::shared_ptr<FaHook>, std::less<>> fa_hooks_;
+  std::map<std::string, std::shared_ptr<const InputTransform>, std::less<>> rotations_;
 };
 
 // Sees keys and values where an attention would put them into its cache: after norms and rotary embedding.

@@ -6,9 +6,12 @@
 #include "model/columns.h"
 #include "model/deepseek.h"
 #include "model/indexer.h"
+#include "model/layout_builder.h"
 
 namespace modelslim {
 namespace {
+
+constexpr const char *kQueryRotation = ".indexer.q_rot", *kKeyRotation = ".indexer.k_rot";
 
 struct IndexerSizes {
   int64_t heads = 64, dim = 128, top = 2048;
@@ -70,6 +73,11 @@ class DeepseekV32Family : public DeepseekFamily {
     Streams streams{TakeColumns(hidden, 0, sizes_.hidden), TakeColumns(hidden, sizes_.hidden, sizes_.hidden)};
     const Tensor normed = FusedNorm(rest.norm("model.norm"), &streams);
     return rest.linear("lm_head").FloatForward(normed.view(), Keep::kValues);
+  }
+
+  std::vector<RotationSite> RotationSites(int block) const override {
+    const std::string attention = LayerName(block) + ".self_attn";
+    return {{attention + kQueryRotation, attention, indexer_.dim}, {attention + kKeyRotation, attention, indexer_.dim}};
   }
 
   // Its branches are not offered by themselves.
@@ -176,11 +184,18 @@ class DeepseekV32Family : public DeepseekFamily {
     ApplyRope(k->view(), table, {.heads = 1, .layout = RopeLayout::kInterleaved});
     HadamardHeads(q->view(), indexer_.dim);
     HadamardHeads(k->view(), indexer_.dim);
+    Rotate(block, kQueryRotation, q);
+    Rotate(block, kKeyRotation, k);
     Tensor weights = Tensor::Copy(projected);
     Scale(weights.view(), static_cast<float>(1.0 / std::sqrt(static_cast<double>(indexer_.heads))));
     weights = ConvertTo(std::as_const(weights).view(), DType::kF32);
     Scale(weights.view(), static_cast<float>(1.0 / std::sqrt(static_cast<double>(indexer_.dim))));
     return weights;
+  }
+
+  static void Rotate(Block& block, const char* site, Tensor* x) {
+    const auto& rotation = block.rotation(block.name() + ".self_attn" + site);
+    if (rotation != nullptr) *x = rotation->Apply(std::as_const(*x).view());
   }
 
   struct Index {

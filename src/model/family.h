@@ -49,6 +49,7 @@ class Family {
   virtual std::vector<KvSmoothUnit> KvSmoothUnits(int block) const;
   virtual std::optional<RotationPlan> Rotations() const;
   virtual std::vector<OnlineRotationUnit> OnlineRotations(int block) const;
+  virtual std::vector<RotationSite> RotationSites(int) const { return {}; }
   // Attentions of the block that run in absorbed form when Block::fa_hook() is set (FA3); empty: none can.
   virtual std::vector<FaAttention> FaAttentions(int) const { return {}; }
   // The routed experts of the block and how many of them each token chooses; none: a dense block.

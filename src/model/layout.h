@@ -118,6 +118,14 @@ struct RotationPlan {
   std::vector<RotationStep> steps;    // in execution order inside a block (the lists of all blocks one after another)
 };
 
+// A place in an attention where online_quarot can put a rotation: what passes there, per head, is multiplied by it. The
+// sites of one attention cancel out when all of them have the same.
+struct RotationSite {
+  std::string name;       // "model.layers.3.self_attn.indexer.q_rot"
+  std::string attention;  // "model.layers.3.self_attn"
+  int64_t size = 0;       // of a head
+};
+
 // Online rotation (quarot online: true): which linears get which.
 struct OnlineRotationUnit {
   std::string o_proj, down_proj;

@@ -14,10 +14,10 @@ namespace modelslim {
 namespace {
 
 // What a processor's patterns are matched against.
-enum class Target { kLinears, kSources, kAttention };
+enum class Target { kLinears, kSources, kAttention, kRotations };
 
 struct Names {
-  std::vector<std::string> linears, sources, attention, unvisited, all;
+  std::vector<std::string> linears, sources, attention, rotations, unvisited, all;
 };
 
 Names NamesOf(const Family& family) {
@@ -29,6 +29,7 @@ Names NamesOf(const Family& family) {
     }
     names.attention.insert(names.attention.end(), block.attention.begin(), block.attention.end());
     for (const Subgraph& group : family.Subgraphs(block.index)) names.sources.push_back(group.source);
+    for (const RotationSite& site : family.RotationSites(block.index)) names.rotations.push_back(site.name);
   }
   names.all.insert(names.all.end(), names.attention.begin(), names.attention.end());
   for (const ModuleInfo& module : family.layout().rest) names.unvisited.push_back(module.name);
@@ -51,16 +52,19 @@ Selected SelectionOf(const ProcessorConfig& config) {
   if (const auto* own = config.As<KvSmoothConfig>()) return {&own->select, Target::kAttention};
   if (const auto* own = config.As<DynamicCacheConfig>()) return {&own->select, Target::kAttention};
   if (const auto* own = config.As<Fa3Config>()) return {&own->select, Target::kAttention};
+  if (const auto* own = config.As<OnlineQuarotConfig>()) return {&own->select, Target::kRotations};
   return {};
 }
 
 const std::vector<std::string>& Candidates(const Names& names, Target target) {
-  return target == Target::kLinears ? names.linears : target == Target::kSources ? names.sources : names.attention;
+  const std::array<const std::vector<std::string>*, 4> lists = {&names.linears, &names.sources, &names.attention,
+                                                                &names.rotations};
+  return *lists[static_cast<size_t>(target)];
 }
 
 std::string_view TargetText(Target target) {
-  constexpr std::array<std::string_view, 3> kTexts = {"linear layer", "smoothing group (its source is what counts)",
-                                                      "attention module"};
+  constexpr std::array<std::string_view, 4> kTexts = {"linear layer", "smoothing group (its source is what counts)",
+                                                      "attention module", "place for a rotation"};
   return kTexts[static_cast<size_t>(target)];
 }
 

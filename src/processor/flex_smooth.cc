@@ -69,7 +69,7 @@ class FlexProcessor : public Processor {
     }
   }
 
-  void Postprocess(Block& block, RunState&) override {
+  void Postprocess(Block& block, RunState& state) override {
     for (auto& [name, observer] : observers_) std::erase(block.FindLinear(name)->observers(), &observer);
     for (const Subgraph& group : groups_) {
       FlexObserver& observer = observers_.at(group.targets.front());
@@ -79,6 +79,7 @@ class FlexProcessor : public Processor {
         continue;
       }
       Smooth(block, group, observer);
+      ReleaseGroup(block, group, state.keep);
     }
     observers_.clear();
     groups_.clear();

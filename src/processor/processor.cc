@@ -11,6 +11,7 @@
 #include "processor/group.h"
 #include "processor/kv_cache.h"
 #include "processor/linear_quant.h"
+#include "processor/online_quarot.h"
 #include "processor/quarot.h"
 #include "processor/smooth.h"
 
@@ -33,6 +34,7 @@ constexpr Entry kProcessors[] = {
     {"kv_smooth", [](const ProcessorConfig& config, const Family&) { return MakeKvSmooth(config); }},
     {"dynamic_cache", [](const ProcessorConfig& config, const Family&) { return MakeDynamicCache(config); }},
     {"fa3_quant", [](const ProcessorConfig& config, const Family&) { return MakeFa3Quant(config); }},
+    {"online_quarot", [](const ProcessorConfig& config, const Family&) { return MakeOnlineQuarot(config); }},
     {"quarot", [](const ProcessorConfig& config, const Family&) { return MakeQuarot(config); }},
     {"float_sparse", [](const ProcessorConfig& config, const Family&) { return MakeFloatSparse(config); }},
     {"group", [](const ProcessorConfig& config, const Family& family) { return MakeGroup(config, family); }},

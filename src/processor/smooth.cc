@@ -59,7 +59,7 @@ class SmoothProcessor : public Processor {
     }
   }
 
-  void Postprocess(Block& block, RunState&) override {
+  void Postprocess(Block& block, RunState& state) override {
     for (auto& [name, observer] : observers_) std::erase(block.FindLinear(name)->observers(), &observer);
     for (const Subgraph& group : groups_) {
       const ChannelStats& stats = observers_.at(group.targets.front()).stats();
@@ -69,6 +69,7 @@ class SmoothProcessor : public Processor {
         continue;
       }
       Apply(block, group, stats);
+      ReleaseGroup(block, group, state.keep);
     }
     observers_.clear();
     groups_.clear();

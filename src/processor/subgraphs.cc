@@ -58,8 +58,17 @@ std::optional<RowRanges> ValueRows(const Subgraph& group, LinearModule& source) 
 }
 
 void ApplyToLinears(Block& block, const Subgraph& group, const Channels& scale) {
-  ApplyLinearLinear(MutableLinear(*block.FindLinear(group.source)),
-                    MutableLinear(*block.FindLinear(group.targets.front())), scale);
+  LinearModule &source = *block.FindLinear(group.source), &target = *block.FindLinear(group.targets.front());
+  MODELSLIM_CHECK(source.info().out_features() == scale.size() && target.info().in_features() == scale.size());
+  const Channels inv = Reciprocal(scale);
+  target.weight().Transform([scale](const View& w) { ScaleColumns(w, scale); });
+  source.weight().Transform([inv](const View& w) { ScaleRows(w, inv); });
+  if (source.bias() != nullptr) source.bias()->Transform([inv](const View& b) { ScaleRows(b, inv); });
+}
+
+void ReleaseGroup(Block& block, const Subgraph& group, Keep keep) {
+  if (LinearModule* const source = block.FindLinear(group.source)) source->Release(keep);
+  for (const std::string& target : group.targets) block.FindLinear(target)->Release(keep);
 }
 
 void ApplyToOv(Block& block, const Subgraph& group, const OvScale& scale) {

@@ -29,7 +29,12 @@ std::vector<ConstView> TargetWeights(Block& block, const Subgraph& group);
 HeadLayout HeadsOf(const Subgraph& group);
 std::optional<RowRanges> ValueRows(const Subgraph& group, LinearModule& source);
 
-// Applies a scale to a group that is not norm-linear.
+// Drops what a step has read of a group's weights and `keep` does not cover. Scales that ApplyToLinears noted stay
+// noted.
+void ReleaseGroup(Block& block, const Subgraph& group, Keep keep);
+
+// Applies a scale to a group of two linears. It is noted and put in whenever the weights are read, as a rotation is, so
+// that a smoothed expert need not stay in memory.
 void ApplyToLinears(Block& block, const Subgraph& group, const Channels& scale);
 void ApplyToOv(Block& block, const Subgraph& group, const OvScale& scale);
 // Applies a scale, and a shift if there is one, to a norm-linear group. Consumers that need a bias get one.
