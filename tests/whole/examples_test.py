@@ -1,11 +1,14 @@
 #!/usr/bin/python3
-"""The recipes in examples/ run, and the documents say only what is there."""
+"""The recipes in examples/ and docs/processors/ run, and the documents say only what is there."""
 
-import pathlib
+import dataclasses
+import json
 import re
 import unittest
 
 import harness
+
+PAGES = harness.SOURCE / "docs" / "processors"
 
 
 class ExamplesTest(harness.WholeTest):
@@ -20,15 +23,113 @@ class ExamplesTest(harness.WholeTest):
                 self.assertTrue((out / "quant_model_description.json").exists())
 
 
+@dataclasses.dataclass
+class PageRecipe:
+    """A ```yaml block of a page, with what the HTML comments in front of it promise."""
+
+    name: str  # "awq.md 1"
+    text: str
+    families: list  # <!-- families: ... -->: the models it is for; default: every dense one
+    gives: set  # <!-- gives: ... -->: the types in the description besides FLOAT; required
+    writes: list  # <!-- writes: ... -->: ends of names of tensors that have to be there
+
+
+def page_recipes():
+    recipes = []
+    for page in sorted(PAGES.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        blocks = re.findall(r"((?:^<!-- [^\n]* -->\n)*)^```yaml\n(.*?)^```$", text, re.S | re.M)
+        assert len(blocks) == text.count("```yaml"), f"{page.name}: a yaml block that the test does not understand"
+        for number, (comments, block) in enumerate(blocks, 1):
+            said = {key: value.split(", ") for key, value in re.findall(r"<!-- (\w+): (.*) -->", comments)}
+            recipes.append(PageRecipe(
+                f"{page.name} {number}", block, said.pop("families", ["qwen3", "qwen2", "llama"]),
+                set(said.pop("gives", [])), said.pop("writes", [])))  # fmt: skip
+            assert not said, f"{page.name}: unknown comments {said}"
+    return recipes
+
+
+class PagesTest(harness.WholeTest):
+    """docs/processors: the recipes do what their pages say, and every step that runs has a page."""
+
+    # Small enough for all of them to take seconds, and still two blocks, shared value heads and blocks of 128 columns.
+    SIZES = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2}
+    TYPES = {"qwen3": "Qwen3-8B", "qwen2": "Qwen2.5-7B-Instruct", "llama": "some-llama", "deepseek_v3": "DeepSeek-V3"}
+
+    def test_every_recipe(self):
+        # A file of this name in the working directory comes before the one that ships.
+        harness.write_calibration(self.dir / "mix_calib.jsonl", samples=2)
+        models = {family: self.model(family, family=family, **self.SIZES) for family in self.TYPES}
+        recipes = page_recipes()
+        self.assertGreater(len(recipes), 20)
+        for recipe in recipes:
+            self.assertTrue(recipe.gives, f"{recipe.name} does not say what it gives")
+            path = self.recipe(recipe.text)
+            for family in recipe.families:
+                with self.subTest(recipe.name, family=family):
+                    out = self.dir / f"{recipe.name} {family}"
+                    done = self.quantized(models[family], path, out=out, model_type=self.TYPES[family])
+                    self.assertNotIn("\nwarning", done.stdout)  # of the plan: no page advises what it warns about
+                    self.assert_keeps_word(recipe, out)
+
+    def assert_keeps_word(self, recipe, out):
+        tensors = json.loads((out / "quant_model_weights.safetensors.index.json").read_text())["weight_map"]
+        description = json.loads((out / "quant_model_description.json").read_text())
+        self.assertEqual({description[name] for name in tensors if name in description} - {"FLOAT"}, recipe.gives)
+        for end in recipe.writes:
+            self.assertTrue(any(name.endswith("." + end) for name in tensors), f"no tensor ends in .{end}")
+
+    def test_every_step_has_a_page(self):
+        """The program tells a step that it cannot run from one whose keys are missing only by trying."""
+        needed = {
+            "qconfig": "{scope: per_channel, dtype: int8, symmetric: true, method: minmax}",
+            "weight_qconfig": "{scope: per_channel, dtype: int8, symmetric: true, method: minmax}",
+            "configs": "[{type: quarot}]",
+            "stage": "1",
+            "strategies": "[{qconfig: {weight: {scope: per_channel, dtype: int8, symmetric: true, method: any}}}]",
+        }
+        model = self.model()
+        running = []
+        for processor in json.loads(harness.run("processors", "--json").stdout)["processors"]:
+            name = processor["type"]
+            keys = {field["name"]: needed[field["name"]] for field in processor["fields"] if field["name"] in needed and
+                    (field["required"] or field["name"] == "strategies")}  # fmt: skip
+            if name in ("linear_quant", "flex_awq_ssz"):
+                keys["qconfig"] = "{weight: %s}" % keys["qconfig"]
+            entry = ", ".join(f"{key}: {value}" for key, value in {"type": name, **keys}.items())
+            path = self.recipe("apiversion: modelslim_v1\nspec:\n  process: [{%s}]\n  dataset: calib.jsonl\n" % entry)
+            done = harness.run("plan", "--model_path", model, "--config_path", path, cwd=self.dir)
+            self.assertNotIn("error 2", done.stderr, name)  # the entry itself is right
+            if "cannot run the processor" not in done.stderr:
+                running.append(name)
+        self.assertIn("linear_quant", running)
+        index = (PAGES / "README.md").read_text(encoding="utf-8")
+        for name in running:
+            self.assertTrue((PAGES / f"{name}.md").exists(), f"{name} has no page in docs/processors")
+        for page in PAGES.glob("*.md"):
+            if page.name != "README.md":
+                self.assertIn(f"]({page.name})", index, "the index leaves out a page")
+
+
 class DocumentsTest(unittest.TestCase):
     DOCUMENTS = ["README.md", "README.zh.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/benchmarks.md"]
+    DOCUMENTS += ["examples/README.md", *sorted(f"docs/processors/{page.name}" for page in PAGES.glob("*.md"))]
 
     def test_links_lead_somewhere(self):
         for name in self.DOCUMENTS:
             document = harness.SOURCE / name
-            for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
-                if not re.match(r"https?:", target):
-                    self.assertTrue((document.parent / target).exists(), f"{name} links to {target}")
+            for target, _, heading in re.findall(r"\]\(([^)#]*)(#([^)]+))?\)", document.read_text(encoding="utf-8")):
+                if re.match(r"https?:", target):
+                    continue
+                path = document.parent / target if target else document
+                self.assertTrue(path.exists(), f"{name} links to {target}")
+                if heading:
+                    self.assertIn(heading, self.anchors(path), f"{name} links to {target}#{heading}")
+
+    @staticmethod
+    def anchors(page):
+        headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+        return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
     def test_named_paths_exist(self):
         """`tools/...`, `src/...` and their like in the documents are really there."""
