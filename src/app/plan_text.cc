@@ -55,7 +55,10 @@ void PrintSteps(const RunPlan& plan, std::ostream& out) {
     fmt::print(out, "  {:<28} {:<18} {:<12} {}\n", path, type, needs, what);
   };
   for (const auto& processor : plan.processors) {
-    print(processor->path(), processor->type(), processor->NeedsData() ? "one pass" : "no data");
+    print(processor->path(), processor->type(),
+          !processor->NeedsData()      ? "no data"
+          : processor->ForwardsAgain() ? "two passes"
+                                       : "one pass");
     // Members of a group are decided under their own paths.
     for (const auto& [path, types] : made) {
       if (path.starts_with(processor->path() + ".configs")) print(path, "  in the group", "");

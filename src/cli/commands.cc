@@ -16,6 +16,7 @@
 #include "cli/abbreviations.h"
 #include "cli/completion.h"
 #include "config/commands.h"
+#include "processor/processor.h"
 #include "text/tokenize_file.h"
 #include "text/tokenizer.h"
 
@@ -216,7 +217,7 @@ class CommandLine {
     });
     models.add_flag("--json", json_, "As JSON");
     CLI::App& processors = AddCommand("processors", "List the processors and savers with their fields", "", [this] {
-      ListProcessors(out_, json_);
+      ListProcessors(out_, json_, IsProcessorImplemented);
       return 0;
     });
     processors.add_flag("--json", json_, "As JSON");

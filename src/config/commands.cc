@@ -54,22 +54,26 @@ nlohmann::ordered_json FieldJson(const FieldSpec& field) {
   return out;
 }
 
-nlohmann::ordered_json MembersJson(const UnionSchema& schema) {
+// `runs` may be empty: then nothing is said about it.
+nlohmann::ordered_json MembersJson(const UnionSchema& schema, const RunsType& runs) {
   nlohmann::ordered_json out = nlohmann::ordered_json::array();
   for (const UnionMember& member : schema.members) {
     if (!member.advertised) continue;
     nlohmann::ordered_json fields = nlohmann::ordered_json::array();
     for (const FieldSpec& field : member.schema().fields) fields.push_back(FieldJson(field));
-    out.push_back(
-        {{"type", member.type}, {"doc", member.doc.en}, {"distributed", member.distributed}, {"fields", fields}});
+    out.push_back({{"type", member.type}, {"doc", member.doc.en}, {"distributed", member.distributed}});
+    if (runs) out.back()["runs"] = runs(member.type);
+    out.back()["fields"] = std::move(fields);
   }
   return out;
 }
 
-void PrintMembers(const UnionSchema& schema, std::ostream& out) {
+void PrintMembers(const UnionSchema& schema, const RunsType& runs, std::ostream& out) {
   for (const UnionMember& member : schema.members) {
     if (!member.advertised) continue;
-    out << member.type << (member.since_26 ? "  (since 26.1.0)" : "") << "\n    " << member.doc.en << "\n";
+    out << member.type << (member.since_26 ? "  (since 26.1.0)" : "")
+        << (runs && !runs(member.type) ? "  (checked and explained, not run yet)" : "") << "\n    " << member.doc.en
+        << "\n";
     for (const FieldSpec& field : member.schema().fields) {
       out << "    " << field.name << ": " << TypeText(field);
       if (field.required)
@@ -137,17 +141,17 @@ int RecipeExplain(const std::string& file, std::ostream& out, std::ostream& err,
   return 0;
 }
 
-void ListProcessors(std::ostream& out, bool json) {
+void ListProcessors(std::ostream& out, bool json, const RunsType& runs) {
   if (json) {
-    const nlohmann::ordered_json all{{"processors", MembersJson(ProcessorUnion())},
-                                     {"savers", MembersJson(SaverUnion())}};
+    const nlohmann::ordered_json all{{"processors", MembersJson(ProcessorUnion(), runs)},
+                                     {"savers", MembersJson(SaverUnion(), {})}};
     out << all.dump(2) << "\n";
     return;
   }
   out << "Processors (items of spec.process)\n\n";
-  PrintMembers(ProcessorUnion(), out);
+  PrintMembers(ProcessorUnion(), runs, out);
   out << "\nSavers (items of spec.save)\n\n";
-  PrintMembers(SaverUnion(), out);
+  PrintMembers(SaverUnion(), {}, out);
 }
 
 void ListPractices(const PracticeRepository& repository, std::ostream& out, bool json) {

@@ -1,8 +1,10 @@
 // The configuration commands as functions: what `recipe check`, `recipe explain`, `processors` and `practices` print.
 #pragma once
 
+#include <functional>
 #include <iosfwd>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/file.h"
@@ -17,8 +19,10 @@ int RecipeCheck(const std::vector<std::string>& files, std::ostream& out, std::o
 // Every effective value of a recipe with its origin (file:line:column or "default"). Returns 0, or 1 after mistakes.
 int RecipeExplain(const std::string& file, std::ostream& out, std::ostream& err, bool color);
 
-// The processors and savers with their fields.
-void ListProcessors(std::ostream& out, bool json);
+// The processors and savers with their fields. `runs` tells which types this program can run; empty: nothing is said
+// about that.
+using RunsType = std::function<bool(std::string_view)>;
+void ListProcessors(std::ostream& out, bool json, const RunsType& runs = {});
 
 // The practices of a repository, in look-up order per pedigree.
 void ListPractices(const PracticeRepository& repository, std::ostream& out, bool json);

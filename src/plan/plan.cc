@@ -92,8 +92,9 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
   }
   StartDecisions(family, plan.model);
   for (const auto& processor : plan.processors) {
+    RefuseQuantized(*processor, family, plan.model);
     processor->Plan(family, plan.model);
-    if (processor->NeedsData()) ++plan.data_passes;
+    if (processor->NeedsData()) plan.data_passes += processor->ForwardsAgain() ? 2 : 1;
   }
   plan.needs_data = plan.data_passes > 0;
   ReportPatterns(recipe, spec.process, family, plan.model);

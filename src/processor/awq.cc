@@ -68,12 +68,16 @@ class Awq : public Processor {
 
   bool NeedsData() const override { return true; }
 
+  std::vector<std::string> Rewrites(const Family& family) const override {
+    return LinearsOf(family, types_, [this](const std::string& name) { return select_.Selects(name); });
+  }
+
   void Plan(const Family& family, ModelPlan& plan) const override {
     RequireSubgraphs(family, path(), type());
     int shared = 0;
     for (const BlockInfo& block : family.layout().blocks) {
       for (const Subgraph& group : Select(family, block.index)) {
-        PlanGroup(family, block, group, plan);
+        PlanGroup(family, block, group);
         if (SharesValues(group)) ++shared;
       }
     }
@@ -116,7 +120,7 @@ class Awq : public Processor {
     return SelectSubgraphs(family, block, types_, [this](const std::string& name) { return select_.Selects(name); });
   }
 
-  void PlanGroup(const Family& family, const BlockInfo& block, const Subgraph& group, ModelPlan& plan) const {
+  void PlanGroup(const Family& family, const BlockInfo& block, const Subgraph& group) const {
     const std::string part = CommonModule(group.targets);
     const std::vector<std::string> parts = family.Parts(block.index);
     if (group.targets.size() > 1 && std::find(parts.begin(), parts.end(), part) == parts.end()) {
@@ -126,12 +130,6 @@ class Awq : public Processor {
                   fmt::format("exclude \"{}\"", group.source));
     }
     for (const std::string& target : group.targets) {
-      if (const std::string& by = plan.linear(target).by; !by.empty()) {
-        throw Error(
-            ErrorCode::kSpec,
-            fmt::format("{}: {} is quantized by {} already, so its weights cannot be scaled", path(), target, by),
-            fmt::format("put awq in front of {}, or exclude \"{}\" here", by, group.source));
-      }
       for (const ModuleInfo& module : block.modules) {
         if (module.name == target) CheckWeightSpec(weight_, module.in_features());
       }

@@ -55,6 +55,9 @@ class FlexProcessor : public Processor {
       : Processor(config), types_(std::move(types)), select_(std::move(select)) {}
 
   bool NeedsData() const override { return true; }
+  std::vector<std::string> Rewrites(const Family& family) const override {
+    return LinearsOf(family, types_, [this](const std::string& name) { return select_.Selects(name); });
+  }
   void Plan(const Family& family, ModelPlan&) const override { RequireSubgraphs(family, path(), type()); }
 
   void Preprocess(Block& block, RunState& state) override {

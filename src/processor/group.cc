@@ -30,7 +30,12 @@ class Group : public Processor {
   }
   KvObserver* kv_observer() override { return kv_.empty() ? nullptr : &kv_; }
   void Plan(const Family& family, ModelPlan& plan) const override {
-    for (const auto& member : members_) member->Plan(family, plan);
+    for (const auto& member : members_) {
+      RefuseQuantized(*member, family, plan);
+      member->Plan(family, plan);
+    }
+    // All of them change the block after the one forward that they share, and the codes are those of that forward.
+    for (const auto& member : members_) RefuseQuantized(*member, family, plan);
   }
   void PreRun(RunState& state) override {
     for (auto& member : members_) member->PreRun(state);

@@ -33,6 +33,18 @@ class KvSmooth : public Processor, public KvObserver {
                 "remove this entry");
   }
 
+  std::vector<std::string> Rewrites(const Family& family) const override {
+    std::vector<std::string> names;
+    for (const BlockInfo& block : family.layout().blocks) {
+      for (const KvSmoothUnit& unit : family.KvSmoothUnits(block.index)) {
+        if (unit.into_norm || !select_.Selects(unit.attention)) continue;
+        names.push_back(unit.query);
+        names.push_back(unit.key);
+      }
+    }
+    return names;
+  }
+
   void Preprocess(Block&, RunState&) override { keys_.clear(); }
 
   void Observe(const std::string& attention, const ConstView& keys, const ConstView&, const RowGroups&) override {

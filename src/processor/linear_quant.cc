@@ -37,8 +37,13 @@ WeightMethod MethodOf(const QConfig& weight) {
   for (const auto& [name, method] : kNames) {
     if (name == weight.method) return method;
   }
+  if (weight.method == "gptq") {
+    throw Error(ErrorCode::kUnsupported,
+                weight.path + ".method: gptq rounds while it sees data, and so linear_quant alone can use it",
+                "use minmax or ssz here");
+  }
   throw Error(ErrorCode::kUnsupported, weight.path + ".method: no weight quantizer is called '" + weight.method + "'",
-              "use minmax, ssz, gptq, mse_round, ceil_x, fouroversix or dualscale, as the data type allows");
+              "use minmax, ssz, mse_round, ceil_x, fouroversix or dualscale, as the data type allows");
 }
 
 GptqOptions ToGptqOptions(const QConfig& weight) {
@@ -70,8 +75,7 @@ class LinearQuant : public Processor {
     spec_.weight.december_2025 = state.plan.december_2025;
     const int64_t sampled = state.measure_errors ? SampledRows(block.info()) : 0;
     for (LinearModule* module : block.linears()) {
-      // A layer that an earlier entry took is no plain Linear any more: the first entry wins.
-      if (module->forward() == nullptr && select_.Selects(module->name())) StartCalibration(*module, spec_, sampled);
+      if (state.plan.linears.find(module->name())->second.by == path()) StartCalibration(*module, spec_, sampled);
     }
   }
 
@@ -98,7 +102,12 @@ class LinearQuant : public Processor {
       decision.shadowed.push_back(path());
       return;
     }
-    CheckWeightSpec(spec_.weight, spec_.gptq ? 0 : module.in_features());
+    try {
+      CheckWeightSpec(spec_.weight, spec_.gptq ? 0 : module.in_features());
+    } catch (const Error& error) {
+      throw Error(error.code(), fmt::format("{}: {}: {}", path(), module.name, error.what()),
+                  error.tip().empty() ? "choose another type for this layer, or exclude it" : error.tip());
+    }
     decision.mode = spec_.mode;
     decision.by = path();
     if (spec_.gptq) decision.group_size = spec_.gptq->group_size;

@@ -54,6 +54,21 @@ std::string_view IdleExpertsName(IdleExperts idle) {
   return kNames[static_cast<size_t>(idle)];
 }
 
+void RefuseQuantized(const Processor& processor, const Family& family, const ModelPlan& plan) {
+  for (const std::string& name : processor.Rewrites(family)) {
+    const auto decision = plan.linears.find(name);
+    if (decision == plan.linears.end()) continue;
+    const QuantMode mode = decision->second.mode;
+    if (mode == QuantMode::kFloat || mode == QuantMode::kW16A16S) continue;
+    const std::string& by = decision->second.by;
+    throw Error(ErrorCode::kSpec,
+                processor.path() + " (" + processor.type() + ") changes the weight of " + name + ", which " + by +
+                    " quantizes before that is done",
+                "put " + processor.type() + " in front of " + by + ", outside of its group, or exclude \"" + name +
+                    "\" in one of them");
+  }
+}
+
 bool IsProcessorImplemented(std::string_view type) { return type == "load" || FindEntry(type) != nullptr; }
 
 std::vector<std::unique_ptr<Processor>> MakeProcessors(const std::vector<ProcessorConfig>& configs,

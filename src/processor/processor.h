@@ -59,8 +59,12 @@ class Processor {
   // Whether it observes keys and values.
   virtual KvObserver* kv_observer() { return nullptr; }
 
-  // Says what it will do. Throws Error(kUnsupported) for what it cannot do with this family.
+  // Says what it will do. Throws Error(kUnsupported) for what it cannot do with this family. RefuseQuantized() comes
+  // first.
   virtual void Plan(const Family& family, ModelPlan& plan) const = 0;
+
+  // Linears whose weights it changes, so that they must not be quantized yet.
+  virtual std::vector<std::string> Rewrites(const Family&) const { return {}; }
 
   virtual void PreRun(RunState&) {}
   virtual void Preprocess(Block& block, RunState& state) = 0;
@@ -77,6 +81,9 @@ class Processor {
 // The steps of a recipe in order. Throws Error(kUnsupported) naming the entry for a type that this version cannot run.
 std::vector<std::unique_ptr<Processor>> MakeProcessors(const std::vector<ProcessorConfig>& configs,
                                                        const Family& family);
+
+// Throws Error(kSpec) when `processor` would change the weight of a Linear that `plan` quantizes already.
+void RefuseQuantized(const Processor& processor, const Family& family, const ModelPlan& plan);
 
 // Types that MakeProcessors knows, for listings.
 bool IsProcessorImplemented(std::string_view type);

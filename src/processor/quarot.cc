@@ -163,6 +163,16 @@ class Quarot : public Processor {
     if (own_.online) PlanOnline(family, plan);
   }
 
+  std::vector<std::string> Rewrites(const Family& family) const override {
+    std::vector<std::string> names;
+    const std::optional<RotationPlan> rotations = family.Rotations();
+    if (!rotations) return names;
+    for (const RotationStep& step : rotations->steps) names.push_back(step.target);
+    for (const NormFusion& fusion : rotations->fusions)
+      names.insert(names.end(), fusion.linears.begin(), fusion.linears.end());
+    return names;
+  }
+
   void PreRun(RunState& state) override {
     rotations_ = *state.family.Rotations();
     matrices_ = MakeMatrices(rotations_);
@@ -211,12 +221,15 @@ class Quarot : public Processor {
 
   OnlineMatrices MakeOnline(const Family& family) const {
     const OnlineRotationUnit unit = family.OnlineRotations(0).front();
-    const KroneckerFactors factors = FindKroneckerFactors(unit.intermediate);
     RotationOptions blocks;
     blocks.block_size = own_.max_tp_size;
     OnlineMatrices made;
-    made.m = Rotation::Make(factors.m, blocks, path() + ": the online rotation of down_proj");
-    made.n = Rotation::Make(factors.n, {}, path() + ": the online rotation of down_proj");
+    if (!own_.down_proj_online_layers.empty()) {
+      const KroneckerFactors factors = FindKroneckerFactors(unit.intermediate);
+      const std::string what = path() + ": the online rotation of down_proj (leave down_proj_online_layers empty)";
+      made.m = Rotation::Make(factors.m, blocks, what);
+      made.n = Rotation::Make(factors.n, {}, what);
+    }
     made.heads = Rotation::Make(unit.heads, blocks, path() + ": the online rotation of o_proj");
     return made;
   }

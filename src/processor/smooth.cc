@@ -39,6 +39,10 @@ class SmoothProcessor : public Processor {
 
   bool NeedsData() const override { return true; }
 
+  std::vector<std::string> Rewrites(const Family& family) const override {
+    return LinearsOf(family, options_.types, selects_);
+  }
+
   void Plan(const Family& family, ModelPlan& plan) const override {
     RequireSubgraphs(family, path(), type());
     for (const BlockInfo& block : family.layout().blocks) {

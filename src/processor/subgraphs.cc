@@ -18,6 +18,18 @@ std::vector<Subgraph> SelectSubgraphs(const Family& family, int block, const std
   return chosen;
 }
 
+std::vector<std::string> LinearsOf(const Family& family, const std::vector<SubgraphType>& enabled,
+                                   const std::function<bool(const std::string&)>& selects) {
+  std::vector<std::string> names;
+  for (const BlockInfo& block : family.layout().blocks) {
+    for (const Subgraph& group : SelectSubgraphs(family, block.index, enabled, selects)) {
+      if (group.type != SubgraphType::kNormLinear) names.push_back(group.source);
+      names.insert(names.end(), group.targets.begin(), group.targets.end());
+    }
+  }
+  return names;
+}
+
 void RequireSubgraphs(const Family& family, const std::string& path, const std::string& type) {
   for (const BlockInfo& block : family.layout().blocks) {
     if (!family.Subgraphs(block.index).empty()) return;

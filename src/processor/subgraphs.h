@@ -18,6 +18,10 @@ namespace modelslim {
 std::vector<Subgraph> SelectSubgraphs(const Family& family, int block, const std::vector<SubgraphType>& enabled,
                                       const std::function<bool(const std::string&)>& selects);
 
+// The Linears among sources and targets of the selected groups of all blocks.
+std::vector<std::string> LinearsOf(const Family& family, const std::vector<SubgraphType>& enabled,
+                                   const std::function<bool(const std::string&)>& selects);
+
 // Throws Error(kUnsupported) unless the family declares groups at all.
 void RequireSubgraphs(const Family& family, const std::string& path, const std::string& type);
 

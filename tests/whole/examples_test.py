@@ -54,7 +54,7 @@ class PagesTest(harness.WholeTest):
 
     # Small enough for all of them to take seconds, and still two blocks, shared value heads and blocks of 128 columns.
     SIZES = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2}
-    TYPES = {"qwen3": "Qwen3-8B", "qwen2": "Qwen2.5-7B-Instruct", "llama": "some-llama", "deepseek_v3": "DeepSeek-V3"}
+    TYPES = {"qwen3": "Qwen3-8B", "qwen2": "Qwen2.5-7B-Instruct", "llama": "some-llama", "deepseek_v3": "DeepSeek-V3", "deepseek_v3_2": "DeepSeek-V3.2-Exp"}
 
     def test_every_recipe(self):
         # A file of this name in the working directory comes before the one that ships.
@@ -80,7 +80,7 @@ class PagesTest(harness.WholeTest):
             self.assertTrue(any(name.endswith("." + end) for name in tensors), f"no tensor ends in .{end}")
 
     def test_every_step_has_a_page(self):
-        """The program tells a step that it cannot run from one whose keys are missing only by trying."""
+        """A step that `processors` calls runnable has a page, and the plan agrees with it about which those are."""
         needed = {
             "qconfig": "{scope: per_channel, dtype: int8, symmetric: true, method: minmax}",
             "weight_qconfig": "{scope: per_channel, dtype: int8, symmetric: true, method: minmax}",
@@ -100,7 +100,8 @@ class PagesTest(harness.WholeTest):
             path = self.recipe("apiversion: modelslim_v1\nspec:\n  process: [{%s}]\n  dataset: calib.jsonl\n" % entry)
             done = harness.run("plan", "--model_path", model, "--config_path", path, cwd=self.dir)
             self.assertNotIn("error 2", done.stderr, name)  # the entry itself is right
-            if "cannot run the processor" not in done.stderr:
+            self.assertEqual(processor["runs"], "cannot run the processor" not in done.stderr, name)
+            if processor["runs"]:
                 running.append(name)
         self.assertIn("linear_quant", running)
         index = (PAGES / "README.md").read_text(encoding="utf-8")
