@@ -38,17 +38,18 @@ std::vector<int32_t> ShiftIds(std::span<const int32_t> ids, int32_t next) {
 
 Tensor MtpInput(Block& block, const ForwardContext& context, std::span<const int32_t> next, const ConstView& hidden,
                 bool bf16_ids) {
+  Parameter& table = block.parameter("embed_tokens.weight");
+  const auto largest = static_cast<int32_t>(table.shape().front() - 1);
   std::vector<int32_t> ids;
   for (int64_t s = 0; s < context.groups.samples(); ++s) {
     const int64_t begin = context.groups.offsets[s], count = context.groups.offsets[s + 1] - begin;
     const std::vector<int32_t> shifted =
         ShiftIds(context.ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(count)), next[s]);
     ids.insert(ids.end(), shifted.begin(), shifted.end());
-  }
-  Parameter& table = block.parameter("embed_tokens.weight");
-  if (bf16_ids) {
-    const auto largest = static_cast<int32_t>(table.shape().front() - 1);
-    for (int32_t& id : ids) id = std::min(static_cast<int32_t>(RoundTo<BF16>(static_cast<float>(id))), largest);
+    if (!bf16_ids) continue;
+    for (auto id = ids.end() - count; id != ids.end() - 1; ++id) {
+      *id = std::min(static_cast<int32_t>(RoundTo<BF16>(static_cast<float>(*id))), largest);
+    }
   }
   Tensor embedded(table.dtype(), {hidden.rows(), hidden.cols()});
   EmbeddingLookup(table.Get(), ids, embedded.view());

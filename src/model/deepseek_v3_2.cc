@@ -87,7 +87,7 @@ class DeepseekV32Family : public DeepseekFamily {
   static DeepseekTraits Traits(const DeepseekConfig& config, const IndexerSizes& indexer) {
     DeepseekTraits traits;
     traits.norm_dtype = traits.bias_dtype = traits.head_dtype = DType::kF32;
-    traits.extra_dtype = config.dtype;
+    traits.extra_dtype = traits.rotation_dtype = config.dtype;
     traits.indexer = traits.router_first = traits.down_before_up = true;
     traits.index_heads = indexer.heads;
     traits.index_dim = indexer.dim;

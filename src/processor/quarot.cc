@@ -213,8 +213,8 @@ class Quarot : public Processor {
       RotationOptions options;
       options.mode = spec.shifted ? RotationMode::kBlockHadamardShifted : RotationMode::kHadamard;
       options.block_size = own_.block_size;
-      matrices.push_back(
-          Rotation::Make(spec.size, options, path() + ": a rotation of size " + std::to_string(spec.size)));
+      const std::string what = path() + ": a rotation of size " + std::to_string(spec.size);
+      matrices.push_back(Rotation::Make(spec.size, options, what).CastTo(rotations.matrix_dtype));
     }
     return matrices;
   }
