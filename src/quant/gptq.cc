@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "base/parallel.h"
 #include "kernels/gemm.h"
 #include "quant/affine.h"
+#include "quant/affine_kernels.h"
 #include "quant/cholesky.h"
 #include "quant/simd.h"
 
@@ -117,7 +119,7 @@ class Solver {
         params_(options.group_size > 0 ? DType::kF32 : weight.dtype),
         format_{options.bits, options.symmetric},
         work_(ConvertTo(weight, DType::kF32)),
-        rounded_(DType::kF32, {rows_, cols_}),
+        rounded_(weight.dtype, {rows_, cols_}),
         errors_(weight.dtype, {cols_, rows_}),
         groups_fit_(options.group_size == 0 || options.block_size % options.group_size == 0),
         scale_(rows_ * groups_),
@@ -137,25 +139,20 @@ class Solver {
  private:
   // U of the damped Hessian, rounded to the weight's type. Columns without input are cleared in the weight.
   void MakeFactor(const ConstView& hessian, const std::string& what) {
-    Tensor damped = Tensor::Copy(hessian);
+    std::vector<float> diagonal(cols_);
     double sum = 0;
-    std::vector<int64_t> dead;
+    float* const w = work_.as<float>();
     for (int64_t i = 0; i < cols_; ++i) {
-      float& d = damped.as<float>()[i * cols_ + i];
-      if (d == 0.0f) {
-        d = 1.0f;
-        dead.push_back(i);
+      diagonal[i] = hessian.as<float>()[i * cols_ + i];
+      if (diagonal[i] == 0.0f) {
+        diagonal[i] = 1.0f;
+        for (int64_t r = 0; r < rows_; ++r) w[r * cols_ + i] = 0.0f;
       }
-      sum += d;
+      sum += diagonal[i];
     }
     const float mean = static_cast<float>(sum / static_cast<double>(std::max<int64_t>(cols_, 1)));
-    for (int64_t i = 0; i < cols_; ++i) damped.as<float>()[i * cols_ + i] += options_.percdamp * mean;
-    float* const w = work_.as<float>();
-    for (const int64_t i : dead) {
-      for (int64_t r = 0; r < rows_; ++r) w[r * cols_ + i] = 0.0f;
-    }
-    const Tensor u = InverseUpperFactor(damped.view(), "the Hessian of " + what);
-    factor_ = ConvertTo(u.view(), dtype_);
+    for (float& d : diagonal) d += options_.percdamp * mean;
+    factor_ = InverseUpperFactor(hessian, "the Hessian of " + what, {.diagonal = diagonal, .dtype = dtype_});
   }
 
   // Parameters of all rows for columns [begin, end) of `from` [rows, ..], into group `group`.
@@ -235,9 +232,12 @@ class Solver {
     ToLanes(block.as<float>() + first * count, count, rows, count, w);
     Walk({w, u.as<float>(), scale, offset, dq, err, loss, count}, {format_.lowest(), format_.highest()}, dtype_,
          params_);
-    FromLanes(dq, cols_, rows, count, rounded_.as<float>() + first * cols_ + begin);
+    FromLanes(dq, count, rows, count, w);  // which has done its part
     WithModelDType(dtype_, [&](auto tag) {
       using T = decltype(tag);
+      for (int64_t r = 0; r < rows; ++r) {
+        StoreRun(w + r * count, dtype_, count, rounded_.as<T>() + (first + r) * cols_ + begin);
+      }
       T* const to = errors_.as<T>() + begin * rows_ + first;
       for (int64_t j = 0; j < count; ++j) {
         for (int64_t r = 0; r < rows; ++r) to[j * rows_ + r] = From<T>(err[j * kLanes + r]);
@@ -304,7 +304,7 @@ class Solver {
   GptqResult Finish(double loss) {
     GptqResult result;
     result.loss = loss;
-    result.dequantized = ConvertTo(rounded_.view(), dtype_);
+    result.dequantized = std::move(rounded_);
     result.q = Tensor(DType::kI8, {rows_, cols_});
     AffineTable table{options_.group_size > 0 ? ParamAxis::kGroup : ParamAxis::kRow, params_, scale_, offset_,
                       options_.group_size};
