@@ -1,5 +1,6 @@
 #include "quant/smooth_operands.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -90,9 +91,13 @@ MODELSLIM_INLINE float BestFactor(const float* q, float delta, int64_t count) {
   return static_cast<float>(top / bottom);
 }
 
-template <class T>
-MODELSLIM_INLINE float Fit(const float* v, const float* q, float delta, int64_t count, ColumnErrors* errors) {
-  const float factor = BestFactor<T>(q, delta, count);
+// Several rows in one pass over the sums, which are longer than the first-level cache.
+template <class T, int64_t kRows>
+MODELSLIM_INLINE void Fit(const FittedRows& from, int64_t first, ColumnErrors* errors, float* factors) {
+  const int64_t count = from.count, stride = from.stride;
+  const float *const v = from.v + first * stride, *const q = from.q + first * stride, *const delta = from.delta + first;
+  float* const factor = factors + first;
+  for (int64_t r = 0; r < kRows; ++r) factor[r] = BestFactor<T>(q + r * stride, delta[r], count);
   float* const rounded_square = errors->rounded_square.data();
   float* const exact_square = errors->exact_square.data();
   float* const rounded_dot = errors->rounded_dot.data();
@@ -100,21 +105,36 @@ MODELSLIM_INLINE float Fit(const float* v, const float* q, float delta, int64_t 
   float* const energy = errors->energy.data();
 #pragma omp simd
   for (int64_t c = 0; c < count; ++c) {
-    const float rounded = FastRound<T>(q[c] * delta) - v[c], exact = q[c] * factor - v[c];
-    rounded_square[c] += rounded * rounded;
-    exact_square[c] += exact * exact;
-    rounded_dot[c] += rounded * v[c];
-    exact_dot[c] += exact * v[c];
-    energy[c] += v[c] * v[c];
+    float sums[5] = {rounded_square[c], exact_square[c], rounded_dot[c], exact_dot[c], energy[c]};
+#pragma GCC unroll 4
+    for (int64_t r = 0; r < kRows; ++r) {
+      const float value = v[r * stride + c], integer = q[r * stride + c];
+      const float rounded = FastRound<T>(integer * delta[r]) - value, exact = integer * factor[r] - value;
+      sums[0] += rounded * rounded;
+      sums[1] += exact * exact;
+      sums[2] += rounded * value;
+      sums[3] += exact * value;
+      sums[4] += value * value;
+    }
+    rounded_square[c] = sums[0];
+    exact_square[c] = sums[1];
+    rounded_dot[c] = sums[2];
+    exact_dot[c] = sums[3];
+    energy[c] = sums[4];
   }
-  return factor;
 }
 
-MODELSLIM_MULTIVERSION float FitBF16(const float* v, const float* q, float delta, int64_t count, ColumnErrors* errors) {
-  return Fit<BF16>(v, q, delta, count, errors);
+template <class T>
+MODELSLIM_INLINE void FitAll(const FittedRows& from, ColumnErrors* errors, float* factors) {
+  if (from.rows == kFitRows) return Fit<T, kFitRows>(from, 0, errors, factors);
+  for (int64_t r = 0; r < from.rows; ++r) Fit<T, 1>(from, r, errors, factors);
 }
-MODELSLIM_MULTIVERSION float FitF16(const float* v, const float* q, float delta, int64_t count, ColumnErrors* errors) {
-  return Fit<F16>(v, q, delta, count, errors);
+
+MODELSLIM_MULTIVERSION void FitBF16(const FittedRows& from, ColumnErrors* errors, float* factors) {
+  FitAll<BF16>(from, errors, factors);
+}
+MODELSLIM_MULTIVERSION void FitF16(const FittedRows& from, ColumnErrors* errors, float* factors) {
+  FitAll<F16>(from, errors, factors);
 }
 
 // Sixteen partial sums whatever the vectors' width, so that the order of additions is always the same.
@@ -209,10 +229,10 @@ void ColumnErrors::Add(const ColumnErrors& other) {
   add(&energy, other.energy);
 }
 
-float FitRow(const float* v, const float* q, float delta, DType dtype, int64_t count, ColumnErrors* errors) {
-  if (dtype == DType::kBF16) return FitBF16(v, q, delta, count, errors);
-  if (dtype == DType::kF16) return FitF16(v, q, delta, count, errors);
-  return delta;
+void FitRows(const FittedRows& from, DType dtype, ColumnErrors* errors, float* factor) {
+  if (dtype == DType::kBF16) return FitBF16(from, errors, factor);
+  if (dtype == DType::kF16) return FitF16(from, errors, factor);
+  std::copy(from.delta, from.delta + from.rows, factor);
 }
 
 double SquaredError(const void* y, const void* g, DType dtype, int64_t count) {
