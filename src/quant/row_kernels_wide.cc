@@ -15,6 +15,7 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 
 #define MODELSLIM_WIDE __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
+#define MODELSLIM_WIDE_LAMBDA MODELSLIM_WIDE __attribute__((always_inline))
 #define MODELSLIM_WIDE_INLINE inline __attribute__((always_inline, target("avx512f,avx512bw,avx512vl,avx512dq")))
 
 namespace modelslim {
@@ -272,57 +273,78 @@ MODELSLIM_WIDE uint64_t MxFp8BF16(const uint16_t* x, int64_t blocks, const MxExp
   return undone;
 }
 
+// The largest of each of two vectors of unsigned numbers, in the low two elements: they are folded together.
+MODELSLIM_WIDE_INLINE __m128i LargestOfBoth(__m512i a, __m512i b) {
+  const __m512i halves = _mm512_max_epu32(_mm512_shuffle_i64x2(a, b, 0x44), _mm512_shuffle_i64x2(a, b, 0xee));
+  const __m512i quarters = _mm512_max_epu32(halves, _mm512_shuffle_i64x2(halves, halves, 0xb1));
+  const __m128i both =
+      _mm_max_epu32(_mm_unpacklo_epi32(_mm512_castsi512_si128(quarters), _mm512_extracti32x4_epi32(quarters, 2)),
+                    _mm_unpackhi_epi32(_mm512_castsi512_si128(quarters), _mm512_extracti32x4_epi32(quarters, 2)));
+  return _mm_max_epu32(both, _mm_unpackhi_epi64(both, both));
+}
+
 struct Block {
   __m512 a, b;
-  int exponent;
-  __m512 inverse;  // 2^-exponent
-  bool done;
+  __m512i magnitude_a, magnitude_b;
 };
 
-MODELSLIM_WIDE_INLINE Block LoadBlock(const float* x, const MxExponentTable& table) {
+MODELSLIM_WIDE_INLINE Block LoadBlock(const float* x) {
   const __m512i no_sign = _mm512_set1_epi32(0x7fffffff);
-  Block block{_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16), 0, _mm512_setzero_ps(), false};
-  const __m512i magnitudes = _mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(block.a), no_sign),
-                                              _mm512_and_si512(_mm512_castps_si512(block.b), no_sign));
-  block.exponent = table(_mm512_reduce_max_epu32(magnitudes));
-  block.done = block.exponent >= -126 && block.exponent <= 126;
-  block.inverse = _mm512_castsi512_ps(_mm512_set1_epi32((127 - block.exponent) << 23));
-  return block;
+  const __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
+  return {a, b, _mm512_and_si512(_mm512_castps_si512(a), no_sign), _mm512_and_si512(_mm512_castps_si512(b), no_sign)};
 }
 
-MODELSLIM_WIDE_INLINE __m512i Fp4OfF32(__m512 scaled) {
-  const __m512i bits = _mm512_and_si512(_mm512_castps_si512(scaled), _mm512_set1_epi32(0x7fffffff));
-  // Half a step for rounding to one fraction bit, and 252 codes that lie below 2^-1.
-  constexpr int kBias = 0x200000 - (252 << 22);
-  __m512i code = _mm512_srai_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(kBias)), 22);
-  // Below 1 by comparison. The sum y / 0.5 + 0.5 is rounded to f32: already the float below 0.25 reaches 1.
-  const __mmask16 one = _mm512_cmpge_epi32_mask(bits, _mm512_set1_epi32(0x3e7fffff));
-  const __mmask16 two = _mm512_cmpge_epi32_mask(bits, _mm512_set1_epi32(0x3f400000));
-  code = _mm512_maskz_max_epi32(one, code, _mm512_set1_epi32(1));
-  code = _mm512_mask_max_epi32(code, two, code, _mm512_set1_epi32(2));
-  code = _mm512_min_epi32(code, _mm512_set1_epi32(7));
-  const __mmask16 negative = _mm512_cmp_ps_mask(scaled, _mm512_setzero_ps(), _CMP_LT_OQ);
-  return _mm512_mask_add_epi32(code, negative, code, _mm512_set1_epi32(8));
+MODELSLIM_WIDE_INLINE __m512i Magnitudes(const Block& block) {
+  return _mm512_max_epu32(block.magnitude_a, block.magnitude_b);
 }
 
-// Pairs of 32-bit codes to bytes, the even one in the low nibble.
-MODELSLIM_WIDE_INLINE __m128i PackPairs(__m512i codes) {
-  return _mm512_cvtepi64_epi8(_mm512_or_si512(codes, _mm512_srli_epi64(codes, 28)));
+// A block under its exponent; false when 16-bit arithmetic on the upper halves of the floats does not do: the exponent
+// is out of reach, or an element is the float below 0.25, whose sum y / 0.5 + 0.5, rounded to f32, already reaches 1.
+MODELSLIM_WIDE_INLINE bool Fp4Block(const Block& block, int exponent, uint8_t* packed) {
+  constexpr int kBias = 0x20 - 252 * 64;  // as in MxFp4BF16
+  const __m512i below_quarter = _mm512_set1_epi32(0x3e7fffff + static_cast<int>(static_cast<unsigned>(exponent) << 23));
+  const auto at_edge = static_cast<unsigned>(_mm512_cmpeq_epi32_mask(block.magnitude_a, below_quarter)) |
+                       static_cast<unsigned>(_mm512_cmpeq_epi32_mask(block.magnitude_b, below_quarter));
+  // Rounding half up to one fraction bit looks at the upper half alone.
+  alignas(64) static constexpr uint16_t kUpper[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31,
+                                                      33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+  const __m512i magnitude = _mm512_permutex2var_epi16(block.magnitude_a, _mm512_load_si512(kUpper), block.magnitude_b);
+  const __m512i y = Scaled(magnitude, exponent, kBias);
+  __m512i code = _mm512_srai_epi16(y, 6);
+  code =
+      _mm512_maskz_max_epi16(_mm512_cmpge_epi16_mask(y, _mm512_set1_epi16(0x3e80 + kBias)), code, _mm512_set1_epi16(1));
+  code = _mm512_mask_max_epi16(code, _mm512_cmpge_epi16_mask(y, _mm512_set1_epi16(0x3f40 + kBias)), code,
+                               _mm512_set1_epi16(2));
+  code = _mm512_min_epi16(code, _mm512_set1_epi16(7));
+  // Negative is what is still so after the division: above 2^0 that takes more than half the least subnormal.
+  const uint32_t vanishes = exponent > 0 ? 0x80000000u | (uint32_t{1} << ((exponent - 1) & 31)) : 0;
+  const __m512 least = _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(vanishes)));
+  const __mmask32 negative =
+      _mm512_kunpackw(_mm512_cmp_ps_mask(block.b, least, _CMP_LT_OQ), _mm512_cmp_ps_mask(block.a, least, _CMP_LT_OQ));
+  code = _mm512_mask_add_epi16(code, negative, code, _mm512_set1_epi16(8));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(packed),
+                   _mm512_cvtepi32_epi8(_mm512_madd_epi16(code, _mm512_set1_epi32(0x00100001))));
+  const unsigned beyond = static_cast<unsigned>(exponent - kLowestShort);
+  return at_edge == 0 && beyond <= static_cast<unsigned>(kHighestShort - kLowestShort);
 }
 
 MODELSLIM_WIDE uint64_t MxFp4F32(const float* x, int64_t blocks, const MxExponentTable& table, uint8_t* packed,
                                  uint8_t* stored) {
   uint64_t undone = 0;
-  for (int64_t i = 0; i < blocks; ++i) {
-    const Block block = LoadBlock(x + i * kBlock, table);
-    if (!block.done) {
-      undone |= uint64_t{1} << i;
-      continue;
-    }
-    const __m128i a = PackPairs(Fp4OfF32(_mm512_mul_ps(block.a, block.inverse)));
-    const __m128i b = PackPairs(Fp4OfF32(_mm512_mul_ps(block.b, block.inverse)));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(packed + i * (kBlock / 2)), _mm_unpacklo_epi64(a, b));
-    stored[i] = static_cast<uint8_t>(block.exponent + 127);
+  const auto finish = [&](int64_t i, const Block& block, int exponent) MODELSLIM_WIDE_LAMBDA {
+    undone |= static_cast<uint64_t>(!Fp4Block(block, exponent, packed + i * (kBlock / 2))) << i;
+    stored[i] = static_cast<uint8_t>(exponent + 127);
+  };
+  int64_t i = 0;
+  for (; i + 2 <= blocks; i += 2) {
+    const Block first = LoadBlock(x + i * kBlock), second = LoadBlock(x + (i + 1) * kBlock);
+    const __m128i largest = LargestOfBoth(Magnitudes(first), Magnitudes(second));
+    finish(i, first, table(static_cast<uint32_t>(_mm_cvtsi128_si32(largest))));
+    finish(i + 1, second, table(static_cast<uint32_t>(_mm_extract_epi32(largest, 1))));
+  }
+  for (; i < blocks; ++i) {
+    const Block block = LoadBlock(x + i * kBlock);
+    finish(i, block, table(_mm512_reduce_max_epu32(Magnitudes(block))));
   }
   return undone;
 }
@@ -344,15 +366,17 @@ MODELSLIM_WIDE uint64_t MxFp8F32(const float* x, int64_t blocks, const MxExponen
                                  uint8_t* stored) {
   uint64_t undone = 0;
   for (int64_t i = 0; i < blocks; ++i) {
-    const Block block = LoadBlock(x + i * kBlock, table);
-    if (!block.done) {
+    const Block block = LoadBlock(x + i * kBlock);
+    const int exponent = table(_mm512_reduce_max_epu32(Magnitudes(block)));
+    if (exponent < -126 || exponent > 126) {
       undone |= uint64_t{1} << i;
       continue;
     }
+    const __m512 inverse = _mm512_castsi512_ps(_mm512_set1_epi32((127 - exponent) << 23));
     __m128i* out = reinterpret_cast<__m128i*>(codes + i * kBlock);
-    _mm_storeu_si128(out, MxFp8Of(_mm512_mul_ps(block.a, block.inverse)));
-    _mm_storeu_si128(out + 1, MxFp8Of(_mm512_mul_ps(block.b, block.inverse)));
-    stored[i] = static_cast<uint8_t>(block.exponent + 127);
+    _mm_storeu_si128(out, MxFp8Of(_mm512_mul_ps(block.a, inverse)));
+    _mm_storeu_si128(out + 1, MxFp8Of(_mm512_mul_ps(block.b, inverse)));
+    stored[i] = static_cast<uint8_t>(exponent + 127);
   }
   return undone;
 }
