@@ -35,14 +35,25 @@ MODELSLIM_INLINE int32_t ScaledRow(const T* x, const float* scale, Side side, in
   return largest;
 }
 
+MODELSLIM_INLINE float Integer(float quotient) {
+  const float low = quotient < -kLimit ? -kLimit : quotient;
+  return ((low > kLimit ? kLimit : low) + kRoundingMagic) - kRoundingMagic;
+}
+
 template <class T>
 MODELSLIM_INLINE void RoundRow(const float* v, float delta, int64_t count, float* q) {
+  // A quotient of two bf16 numbers is never near a tie (see affine_kernels.cc): the reciprocal gives the same bits.
+  if (DTypeOf<T>() == DType::kBF16 && delta > 0x1p-100f && delta < 0x1p100f) {
+    const float inverse = 1.0f / delta;
 #pragma omp simd
-  for (int64_t c = 0; c < count; ++c) {
-    const float quotient = FastRound<T>(v[c] / delta);
-    const float low = quotient < -kLimit ? -kLimit : quotient;
-    q[c] = ((low > kLimit ? kLimit : low) + kRoundingMagic) - kRoundingMagic;
+    for (int64_t c = 0; c < count; ++c) {
+      const uint32_t rounded = (std::bit_cast<uint32_t>(v[c] * inverse) + 0x8000u) & 0xffff0000u;
+      q[c] = Integer(std::bit_cast<float>(rounded));
+    }
+    return;
   }
+#pragma omp simd
+  for (int64_t c = 0; c < count; ++c) q[c] = Integer(FastRound<T>(v[c] / delta));
 }
 
 template <class T>
