@@ -120,7 +120,7 @@ class Solver {
         format_{options.bits, options.symmetric},
         work_(ConvertTo(weight, DType::kF32)),
         rounded_(weight.dtype, {rows_, cols_}),
-        errors_(weight.dtype, {cols_, rows_}),
+        errors_(DType::kF32, {weight.dtype == DType::kF32 ? cols_ : 0, rows_}),
         groups_fit_(options.group_size == 0 || options.block_size % options.group_size == 0),
         scale_(rows_ * groups_),
         offset_(rows_ * groups_) {
@@ -205,10 +205,11 @@ class Solver {
       Ranges(from, at, at + options_.group_size, GroupOf(c));
     }
     const Tensor u = ConvertTo(ColumnsOf(factor_.view(), begin, end, begin, end).view(), DType::kF32);
+    if (dtype_ != DType::kF32) block_errors_.emplace_back(dtype_, Shape{rows_, count});
     std::vector<double> losses((rows_ + kLanes - 1) / kLanes * kLanes, 0.0);
     ParallelRanges(rows_, kLanes,
                    [&](int64_t first, int64_t last) { RunTile(block, first, last - first, begin, u, &losses[first]); });
-    if (!groups_fit_ && end < cols_) PushUpdates(begin, end, count);
+    if (!groups_fit_ && end < cols_) PushUpdates(begin, end);
     double loss = 0;
     for (const double row : losses) loss += row;
     return loss;
@@ -233,16 +234,20 @@ class Solver {
     Walk({w, u.as<float>(), scale, offset, dq, err, loss, count}, {format_.lowest(), format_.highest()}, dtype_,
          params_);
     FromLanes(dq, count, rows, count, w);  // which has done its part
-    WithModelDType(dtype_, [&](auto tag) {
-      using T = decltype(tag);
-      for (int64_t r = 0; r < rows; ++r) {
-        StoreRun(w + r * count, dtype_, count, rounded_.as<T>() + (first + r) * cols_ + begin);
-      }
-      T* const to = errors_.as<T>() + begin * rows_ + first;
-      for (int64_t j = 0; j < count; ++j) {
-        for (int64_t r = 0; r < rows; ++r) to[j * rows_ + r] = From<T>(err[j * kLanes + r]);
-      }
-    });
+    StoreRows(w, rows, count, rounded_.view(), first, begin);
+    if (dtype_ != DType::kF32) {
+      FromLanes(err, count, rows, count, w);
+      return StoreRows(w, rows, count, block_errors_.back().view(), first, 0);
+    }
+    float* const to = errors_.as<float>() + begin * rows_ + first;
+    for (int64_t j = 0; j < count; ++j) std::copy_n(err + j * kLanes, rows, to + j * rows_);
+  }
+
+  // `from` [rows, count] into rows and columns of `to` from (row, column) on.
+  static void StoreRows(const float* from, int64_t rows, int64_t count, const View& to, int64_t row, int64_t column) {
+    const int64_t cols = to.cols(), element = static_cast<int64_t>(DTypeSize(to.dtype));
+    auto* const target = static_cast<std::byte*>(to.data) + (row * cols + column) * element;
+    for (int64_t r = 0; r < rows; ++r) StoreRun(from + r * count, to.dtype, count, target + r * cols * element);
   }
 
   // The block's columns with the errors of all columns before taken away: first for several blocks together, which
@@ -262,33 +267,53 @@ class Solver {
   // columns [begin, end) -= Err[:, from:to] U[from:to, begin:end]. In half precision block after block, since each
   // product and each difference is rounded; f32 needs no such steps.
   void PullUpdates(Tensor* columns, int64_t from, int64_t to, int64_t begin, int64_t end) {
-    const int64_t step = dtype_ == DType::kF32 ? std::max<int64_t>(to - from, 1) : options_.block_size;
-    Tensor product;
-    for (int64_t first = from; first < to; first += step) {
-      const int64_t last = std::min(to, first + step);
-      const Tensor u = ColumnsOf(factor_.view(), first, last, begin, end);
-      const ConstView errors = errors_.view().Rows(first, last);
-      if (dtype_ == DType::kF32) {
-        MatMul(errors, u.view(), columns->view(), {.transpose_a = true, .alpha = -1.0f, .beta = 1.0f});
-        continue;
-      }
-      if (!product) product = Tensor(DType::kF32, columns->shape());
-      MatMul(errors, u.view(), product.view(), {.transpose_a = true});
+    if (from == to) return;
+    if (dtype_ == DType::kF32) {
+      const Tensor u = ColumnsOf(factor_.view(), from, to, begin, end);
+      MatMul(errors_.view().Rows(from, to), u.view(), columns->view(),
+             {.transpose_a = true, .alpha = -1.0f, .beta = 1.0f});
+      return;
+    }
+    Tensor product(DType::kF32, columns->shape());
+    for (int64_t first = from; first < to; first += options_.block_size) {
+      BlockUpdate(first, begin, end, product.view());
       float* const w = columns->as<float>();
       const float* const p = product.as<float>();
       ParallelRanges(columns->size(), 1 << 15, [&](int64_t i, int64_t j) { SubtractRow(w + i, p + i, j - i, dtype_); });
     }
   }
 
+  // product = Err[:, block] U[block, begin:end] for the block of half precision that starts at column `first`. Errors
+  // lie row by row, and U is turned: then the product reads and writes every number once.
+  void BlockUpdate(int64_t first, int64_t begin, int64_t end, const View& product) {
+    const Tensor& errors = block_errors_[first / options_.block_size];
+    const int64_t count = errors.view().cols();
+    Tensor turned(DType::kF32, {end - begin, count});
+    WithModelDType(dtype_, [&](auto tag) {
+      const auto* const u = std::as_const(factor_).as<decltype(tag)>();
+      float* const to = turned.as<float>();
+      ParallelRanges(end - begin, 64, [&](int64_t n0, int64_t n1) {
+        for (int64_t k = 0; k < count; ++k) {
+          const auto* const row = u + (first + k) * cols_ + begin;
+          for (int64_t n = n0; n < n1; ++n) to[n * count + k] = ToF32(row[n]);
+        }
+      });
+    });
+    Linear(errors.view(), std::as_const(turned).view(), {}, product);
+  }
+
   // The same at once for all columns behind the block, in strips.
-  void PushUpdates(int64_t begin, int64_t end, int64_t count) {
+  void PushUpdates(int64_t begin, int64_t end) {
     constexpr int64_t kStrip = 512;
-    const ConstView errors = errors_.view().Rows(begin, begin + count);
     for (int64_t first = end; first < cols_; first += kStrip) {
       const int64_t last = std::min(cols_, first + kStrip), width = last - first;
-      const Tensor u = ColumnsOf(factor_.view(), begin, end, first, last);
       Tensor product(DType::kF32, {rows_, width});
-      MatMul(errors, u.view(), product.view(), {.transpose_a = true});
+      if (dtype_ == DType::kF32) {
+        const Tensor u = ColumnsOf(factor_.view(), begin, end, first, last);
+        MatMul(errors_.view().Rows(begin, end), u.view(), product.view(), {.transpose_a = true});
+      } else {
+        BlockUpdate(begin, first, last, product.view());
+      }
       ParallelRanges(rows_, kRowsAtOnce, [&](int64_t from, int64_t to) {
         float* const w = work_.as<float>();
         const float* const p = product.as<float>();
@@ -320,12 +345,13 @@ class Solver {
   int64_t rows_, cols_, groups_;
   DType params_;
   IntFormat format_;
-  Tensor work_;      // the weight being worked on: f32 holding values of its type
-  Tensor rounded_;   // what its columns were rounded to
-  Tensor errors_;    // transposed [in, out], in the weight's type
-  bool groups_fit_;  // into blocks
-  Tensor together_;  // see UpToDate
-  Tensor factor_;    // U, in the weight's type
+  Tensor work_;                       // the weight being worked on: f32 holding values of its type
+  Tensor rounded_;                    // what its columns were rounded to
+  Tensor errors_;                     // of a weight of f32: transposed [in, out]
+  std::vector<Tensor> block_errors_;  // else, of every block: [out, columns], in the weight's type
+  bool groups_fit_;                   // into blocks
+  Tensor together_;                   // see UpToDate
+  Tensor factor_;                     // U, in the weight's type
   std::vector<float> scale_, offset_;
 };
 
