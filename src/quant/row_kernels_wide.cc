@@ -298,34 +298,43 @@ MODELSLIM_WIDE_INLINE __m512i Magnitudes(const Block& block) {
   return _mm512_max_epu32(block.magnitude_a, block.magnitude_b);
 }
 
-// A block under its exponent; false when 16-bit arithmetic on the upper halves of the floats does not do: the exponent
-// is out of reach, or an element is the float below 0.25, whose sum y / 0.5 + 0.5, rounded to f32, already reaches 1.
-MODELSLIM_WIDE_INLINE bool Fp4Block(const Block& block, int exponent, uint8_t* packed) {
-  constexpr int kBias = 0x20 - 252 * 64;  // as in MxFp4BF16
-  const __m512i below_quarter = _mm512_set1_epi32(0x3e7fffff + static_cast<int>(static_cast<unsigned>(exponent) << 23));
-  const auto at_edge = static_cast<unsigned>(_mm512_cmpeq_epi32_mask(block.magnitude_a, below_quarter)) |
-                       static_cast<unsigned>(_mm512_cmpeq_epi32_mask(block.magnitude_b, below_quarter));
-  // Rounding half up to one fraction bit looks at the upper half alone.
+// The upper halves of two vectors of 32-bit numbers, in order.
+MODELSLIM_WIDE_INLINE __m512i UpperHalves(__m512i a, __m512i b) {
   alignas(64) static constexpr uint16_t kUpper[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31,
                                                       33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
-  const __m512i magnitude = _mm512_permutex2var_epi16(block.magnitude_a, _mm512_load_si512(kUpper), block.magnitude_b);
-  const __m512i y = Scaled(magnitude, exponent, kBias);
-  __m512i code = _mm512_srai_epi16(y, 6);
-  code =
-      _mm512_maskz_max_epi16(_mm512_cmpge_epi16_mask(y, _mm512_set1_epi16(0x3e80 + kBias)), code, _mm512_set1_epi16(1));
+  return _mm512_permutex2var_epi16(a, _mm512_load_si512(kUpper), b);
+}
+
+// Which elements are negative once divided by 2^exponent: above 2^0 that takes more than half the least subnormal.
+MODELSLIM_WIDE_INLINE __mmask32 StillNegative(const Block& block, int exponent) {
+  const uint32_t vanishes = exponent > 0 ? 0x80000000u | (uint32_t{1} << ((exponent - 1) & 31)) : 0;
+  const __m512 least = _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(vanishes)));
+  return _mm512_kunpackw(_mm512_cmp_ps_mask(block.b, least, _CMP_LT_OQ),
+                         _mm512_cmp_ps_mask(block.a, least, _CMP_LT_OQ));
+}
+
+// A block under its exponent, in 16-bit arithmetic: rounding half up to one fraction bit looks at the upper halves of
+// the floats alone. False when the exponent is out of reach.
+MODELSLIM_WIDE_INLINE bool Fp4Block(const Block& block, int exponent, uint8_t* packed) {
+  constexpr int kBias = 0x20 - 252 * 64;  // as in MxFp4BF16
+  const __m512i sign = _mm512_set1_epi16(static_cast<short>(0x8000));
+  const __m512i bits = UpperHalves(_mm512_castps_si512(block.a), _mm512_castps_si512(block.b));
+  const __m512i y = Scaled(_mm512_andnot_si512(sign, bits), exponent, kBias);
+  // Already the float below 0.25 reaches 1: the sum y / 0.5 + 0.5 is rounded to f32.
+  const __m512i quarter = _mm512_set1_epi32(0x3e7fffff + static_cast<int>(static_cast<unsigned>(exponent) << 23));
+  const __mmask32 one = _mm512_kunpackw(_mm512_cmpge_epi32_mask(block.magnitude_b, quarter),
+                                        _mm512_cmpge_epi32_mask(block.magnitude_a, quarter));
+  __m512i code = _mm512_maskz_max_epi16(one, _mm512_srai_epi16(y, 6), _mm512_set1_epi16(1));
   code = _mm512_mask_max_epi16(code, _mm512_cmpge_epi16_mask(y, _mm512_set1_epi16(0x3f40 + kBias)), code,
                                _mm512_set1_epi16(2));
   code = _mm512_min_epi16(code, _mm512_set1_epi16(7));
-  // Negative is what is still so after the division: above 2^0 that takes more than half the least subnormal.
-  const uint32_t vanishes = exponent > 0 ? 0x80000000u | (uint32_t{1} << ((exponent - 1) & 31)) : 0;
-  const __m512 least = _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(vanishes)));
-  const __mmask32 negative =
-      _mm512_kunpackw(_mm512_cmp_ps_mask(block.b, least, _CMP_LT_OQ), _mm512_cmp_ps_mask(block.a, least, _CMP_LT_OQ));
+  // An upper half of a negative zero does not tell.
+  __mmask32 negative = _mm512_cmpgt_epu16_mask(bits, sign);
+  if (_mm512_cmpeq_epi16_mask(bits, sign) != 0) negative = StillNegative(block, exponent);
   code = _mm512_mask_add_epi16(code, negative, code, _mm512_set1_epi16(8));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(packed),
                    _mm512_cvtepi32_epi8(_mm512_madd_epi16(code, _mm512_set1_epi32(0x00100001))));
-  const unsigned beyond = static_cast<unsigned>(exponent - kLowestShort);
-  return at_edge == 0 && beyond <= static_cast<unsigned>(kHighestShort - kLowestShort);
+  return static_cast<unsigned>(exponent - kLowestShort) <= static_cast<unsigned>(kHighestShort - kLowestShort);
 }
 
 MODELSLIM_WIDE uint64_t MxFp4F32(const float* x, int64_t blocks, const MxExponentTable& table, uint8_t* packed,
