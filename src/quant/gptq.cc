@@ -11,86 +11,13 @@
 #include "quant/affine.h"
 #include "quant/affine_kernels.h"
 #include "quant/cholesky.h"
-#include "quant/simd.h"
+#include "quant/gptq_tile.h"
 
 namespace modelslim {
 namespace {
 
 constexpr int64_t kRowsAtOnce = 32;
-constexpr int64_t kLanes = 16;
 constexpr int64_t kColumnsTogether = 512;
-
-struct Codes {
-  float lowest, highest;
-};
-
-// kLanes rows walk over the columns of a block together, one row per lane: rows never depend on each other, columns do.
-// All values are f32 holding numbers of the weight's type. Matrices [count, kLanes] unless said otherwise.
-struct Tile {
-  float* w;            // updated in place
-  const float* u;      // [count, count], the block of U on the diagonal
-  const float* scale;  // of every column's group
-  const float* offset;
-  float* dq;     // out
-  float* err;    // out
-  double* loss;  // [kLanes], added to
-  int64_t count;
-};
-
-// dq = fake-quantized w_j; err = (w_j - dq) / U_jj; then w_k -= err U_jk for the columns still to come. P is the type
-// of the parameters and of what comes from them (the weight's type T, or f32), each step rounded to it and w to T.
-template <class T, class P>
-MODELSLIM_INLINE void WalkColumns(const Tile& t, Codes codes) {
-  for (int64_t j = 0; j < t.count; ++j) {
-    float* const w = t.w + j * kLanes;
-    const float* const s = t.scale + j * kLanes;
-    const float* const o = t.offset + j * kLanes;
-    const float pivot = t.u[j * t.count + j];
-    float err[kLanes];
-#pragma omp simd
-    for (int64_t i = 0; i < kLanes; ++i) {
-      const float q =
-          ClampAndRound(FastRound<P>(FastRound<P>(w[i] / s[i]) + o[i]), codes.lowest, codes.highest) - kRoundingMagic;
-      const float dq = FastRound<P>(FastRound<P>(q - o[i]) * s[i]);
-      err[i] = FastRound<P>(FastRound<P>(w[i] - dq) / pivot);
-      t.dq[j * kLanes + i] = FastRound<T>(dq);
-      t.err[j * kLanes + i] = FastRound<T>(err[i]);
-    }
-    for (int64_t i = 0; i < kLanes; ++i) t.loss[i] += 0.5 * static_cast<double>(err[i]) * err[i];
-    for (int64_t k = j + 1; k < t.count; ++k) {
-      const float factor = t.u[j * t.count + k];
-      float* const later = t.w + k * kLanes;
-#pragma omp simd
-      for (int64_t i = 0; i < kLanes; ++i) later[i] = FastRound<T>(later[i] - FastRound<P>(err[i] * factor));
-    }
-  }
-}
-
-MODELSLIM_MULTIVERSION void WalkF32(const Tile& tile, Codes codes) { WalkColumns<float, float>(tile, codes); }
-MODELSLIM_MULTIVERSION void WalkBF16(const Tile& tile, Codes codes) { WalkColumns<BF16, BF16>(tile, codes); }
-MODELSLIM_MULTIVERSION void WalkF16(const Tile& tile, Codes codes) { WalkColumns<F16, F16>(tile, codes); }
-MODELSLIM_MULTIVERSION void WalkBF16Grouped(const Tile& tile, Codes codes) { WalkColumns<BF16, float>(tile, codes); }
-MODELSLIM_MULTIVERSION void WalkF16Grouped(const Tile& tile, Codes codes) { WalkColumns<F16, float>(tile, codes); }
-
-void Walk(const Tile& tile, Codes codes, DType weight, DType params) {
-  if (weight == DType::kF32) return WalkF32(tile, codes);
-  if (params == DType::kF32) {
-    return weight == DType::kBF16 ? WalkBF16Grouped(tile, codes) : WalkF16Grouped(tile, codes);
-  }
-  return weight == DType::kBF16 ? WalkBF16(tile, codes) : WalkF16(tile, codes);
-}
-
-// rows x [.., stride] to [count, kLanes] and back.
-MODELSLIM_MULTIVERSION void ToLanes(const float* from, int64_t stride, int64_t rows, int64_t count, float* to) {
-  for (int64_t c = 0; c < count; ++c) {
-    for (int64_t r = 0; r < rows; ++r) to[c * kLanes + r] = from[r * stride + c];
-  }
-}
-MODELSLIM_MULTIVERSION void FromLanes(const float* from, int64_t stride, int64_t rows, int64_t count, float* to) {
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < count; ++c) to[r * stride + c] = from[c * kLanes + r];
-  }
-}
 
 void Check(const ConstView& weight, const ConstView& hessian, const GptqOptions& options, const std::string& what) {
   const auto refuse = [&](const std::string& why) { throw Error(ErrorCode::kMisuse, "gptq of " + what + ": " + why); };
@@ -206,8 +133,8 @@ class Solver {
     }
     const Tensor u = ConvertTo(ColumnsOf(factor_.view(), begin, end, begin, end).view(), DType::kF32);
     if (dtype_ != DType::kF32) block_errors_.emplace_back(dtype_, Shape{rows_, count});
-    std::vector<double> losses((rows_ + kLanes - 1) / kLanes * kLanes, 0.0);
-    ParallelRanges(rows_, kLanes,
+    std::vector<double> losses((rows_ + kGptqLanes - 1) / kGptqLanes * kGptqLanes, 0.0);
+    ParallelRanges(rows_, kGptqLanes,
                    [&](int64_t first, int64_t last) { RunTile(block, first, last - first, begin, u, &losses[first]); });
     if (!groups_fit_ && end < cols_) PushUpdates(begin, end);
     double loss = 0;
@@ -217,7 +144,7 @@ class Solver {
 
   // Rows [first, first + rows) of the block that starts at column `begin`.
   void RunTile(const Tensor& block, int64_t first, int64_t rows, int64_t begin, const Tensor& u, double* loss) {
-    const int64_t count = u.view().rows(), size = count * kLanes;
+    const int64_t count = u.view().rows(), size = count * kGptqLanes;
     thread_local std::vector<float> buffer;
     buffer.assign(5 * size, 0.0f);
     float *const w = buffer.data(), *const scale = w + size, *const offset = w + 2 * size, *const dq = w + 3 * size,
@@ -226,13 +153,13 @@ class Solver {
     for (int64_t j = 0; j < count; ++j) {
       const int64_t group = GroupOf(begin + j);
       for (int64_t r = 0; r < rows; ++r) {
-        scale[j * kLanes + r] = scale_[(first + r) * groups_ + group];
-        offset[j * kLanes + r] = offset_[(first + r) * groups_ + group];
+        scale[j * kGptqLanes + r] = scale_[(first + r) * groups_ + group];
+        offset[j * kGptqLanes + r] = offset_[(first + r) * groups_ + group];
       }
     }
     ToLanes(block.as<float>() + first * count, count, rows, count, w);
-    Walk({w, u.as<float>(), scale, offset, dq, err, loss, count}, {format_.lowest(), format_.highest()}, dtype_,
-         params_);
+    WalkGptqTile({w, u.as<float>(), scale, offset, dq, err, loss, count}, {format_.lowest(), format_.highest()}, dtype_,
+                 params_);
     FromLanes(dq, count, rows, count, w);  // which has done its part
     StoreRows(w, rows, count, rounded_.view(), first, begin);
     if (dtype_ != DType::kF32) {
@@ -240,7 +167,7 @@ class Solver {
       return StoreRows(w, rows, count, block_errors_.back().view(), first, 0);
     }
     float* const to = errors_.as<float>() + begin * rows_ + first;
-    for (int64_t j = 0; j < count; ++j) std::copy_n(err + j * kLanes, rows, to + j * rows_);
+    for (int64_t j = 0; j < count; ++j) std::copy_n(err + j * kGptqLanes, rows, to + j * rows_);
   }
 
   // `from` [rows, count] into rows and columns of `to` from (row, column) on.
@@ -324,8 +251,6 @@ class Solver {
     }
   }
 
-  static void SubtractRow(float* w, const float* p, int64_t count, DType dtype);
-
   GptqResult Finish(double loss) {
     GptqResult result;
     result.loss = loss;
@@ -354,25 +279,6 @@ class Solver {
   Tensor factor_;                     // U, in the weight's type
   std::vector<float> scale_, offset_;
 };
-
-template <class T>
-MODELSLIM_INLINE void SubtractRounded(float* w, const float* p, int64_t count) {
-#pragma omp simd
-  for (int64_t c = 0; c < count; ++c) w[c] = FastRound<T>(w[c] - FastRound<T>(p[c]));
-}
-MODELSLIM_MULTIVERSION void SubtractF32(float* w, const float* p, int64_t count) {
-  SubtractRounded<float>(w, p, count);
-}
-MODELSLIM_MULTIVERSION void SubtractBF16(float* w, const float* p, int64_t count) {
-  SubtractRounded<BF16>(w, p, count);
-}
-MODELSLIM_MULTIVERSION void SubtractF16(float* w, const float* p, int64_t count) { SubtractRounded<F16>(w, p, count); }
-
-void Solver::SubtractRow(float* w, const float* p, int64_t count, DType dtype) {
-  if (dtype == DType::kBF16) return SubtractBF16(w, p, count);
-  if (dtype == DType::kF16) return SubtractF16(w, p, count);
-  SubtractF32(w, p, count);
-}
 
 }  // namespace
 
