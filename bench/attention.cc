@@ -10,6 +10,7 @@
 #include "base/parallel.h"
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
+#include "ratio.h"
 #include "thread_seconds.h"
 
 namespace modelslim {
@@ -45,6 +46,9 @@ void Measure(DType dtype, const AttentionShape& shape, int64_t length, double pr
   std::printf("%-5s heads %3ld/%-3ld dim %3ld  %5ld tokens a sample  %7.1f GFLOP/s  %5.1f %% of the product's rate\n",
               std::string(DTypeName(dtype)).c_str(), static_cast<long>(shape.heads), static_cast<long>(shape.kv_heads),
               static_cast<long>(shape.dim), static_cast<long>(length), rate, 100 * rate / product);
+  PrintRatio("attention of " + std::string(DTypeName(dtype)) + ", heads of " + std::to_string(shape.dim) +
+                 ", samples of " + std::to_string(length) + ": rate / a product's",
+             rate / product);
 }
 
 }  // namespace

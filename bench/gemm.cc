@@ -15,6 +15,7 @@
 #include "kernels/native/blocked_gemm.h"
 #include "kernels/native/micro_kernel.h"
 #include "kernels/onednn/onednn_gemm.h"
+#include "ratio.h"
 #include "thread_seconds.h"
 
 namespace modelslim {
@@ -59,15 +60,19 @@ struct Size {
   int64_t m, n, k;
 };
 
-void Print(const char* type, std::string_view kernel, const Size& size, double seconds, double pack_seconds,
-           double peak) {
+// Returns the share of the peak.
+double Print(const char* type, std::string_view kernel, const Size& size, double seconds, double pack_seconds,
+             double peak) {
   const double rate = 2e-9 * static_cast<double>(size.m * size.n * size.k) / seconds;
   std::printf("%-5s %-12.*s %6ld x %6ld x %6ld  %7.1f GFLOP/s  %5.1f %% of peak  pack %7.2f ms\n", type,
               static_cast<int>(kernel.size()), kernel.data(), static_cast<long>(size.m), static_cast<long>(size.n),
               static_cast<long>(size.k), rate, 100 * rate / peak, 1e3 * pack_seconds);
+  return rate / peak;
 }
 
-void Measure(DType dtype, const Size& size) {
+// Returns the share of the kernel that products of this type use.
+double Measure(DType dtype, const Size& size) {
+  double share = 0;
   const Tensor x = Random(dtype, {size.m, size.k}, 3), w = Random(dtype, {size.n, size.k}, 4);
   Tensor y(dtype, {size.m, size.n});
   const double peak = std::max(Peak(dtype == DType::kBF16 ? DType::kBF16 : DType::kF32), Peak(DType::kF32));
@@ -81,8 +86,10 @@ void Measure(DType dtype, const Size& size) {
       packed = backend.pack(w.view(), dtype);
     });
     const double seconds = BestSeconds([&] { packed->Apply(x.view(), {}, y.view()); });
-    Print(std::string(DTypeName(dtype)).c_str(), backend.name, size, seconds, pack, peak);
+    const double own = Print(std::string(DTypeName(dtype)).c_str(), backend.name, size, seconds, pack, peak);
+    if (share == 0 && backend.declines(dtype, dtype).empty()) share = own;
   }
+  return share;
 }
 
 void MeasureGram(int64_t tokens, int64_t columns) {
@@ -112,7 +119,11 @@ int Run(int argc, char** argv) {
              {256, 1536, 1536},  {16, 1536, 1536},   {1, 8960, 1536}};
   }
   for (const DType dtype : {DType::kBF16, DType::kF32}) {
-    for (const Size& size : sizes) Measure(dtype, size);
+    for (const Size& size : sizes) {
+      PrintRatio("product of " + std::string(DTypeName(dtype)) + ", " + std::to_string(size.m) + " x " +
+                     std::to_string(size.n) + " x " + std::to_string(size.k) + ": rate / that of its inner loop alone",
+                 Measure(dtype, size));
+    }
   }
   MeasureGram(4096, 1536);
   return 0;

@@ -21,6 +21,7 @@
 #include "quant/smooth_search.h"
 #include "quant/smooth_trial.h"
 #include "quant/sparse.h"
+#include "ratio.h"
 
 namespace modelslim {
 namespace {
@@ -78,12 +79,12 @@ void Flex(int64_t hidden, int64_t tokens) {
     const double product = Best(3, [&] { Linear(act.view(), weight.view(), {}, y.view()); });
     const ConstView view = weight.view();
     FlexSearchResult result;
-    const double search = Seconds([&] { result = FlexSmoothSearch(act.view(), {&view, 1}); });
-    std::printf(
-        "flex_smooth search, %s activations [%ld, %ld], bf16: %.2f s, alpha %.2f, beta %.2f; one product %.3f s; "
-        "time / (42 products) %.3f (bar 0.6)\n",
-        loud ? "loud" : "even", static_cast<long>(tokens), static_cast<long>(hidden), search, result.alpha, result.beta,
-        product, search / (42 * product));
+    const double search = Best(2, [&] { result = FlexSmoothSearch(act.view(), {&view, 1}); });
+    const std::string kind = loud ? "loud channels" : "no features";
+    std::printf("flex_smooth search, %s, bf16: %.2f s, alpha %.2f, beta %.2f; one product %.3f s\n", kind.c_str(),
+                search, result.alpha, result.beta, product);
+    PrintRatio("flex_smooth search, " + ShapeText(act.shape()) + " activations with " + kind + ": time / 42 products",
+               search / (42 * product), "at most 0.6");
   }
 }
 
@@ -105,9 +106,10 @@ void Gptq(int64_t n, int64_t tokens) {
     const Tensor weight = Noise(dtype, n, n, 4);
     for (const int64_t group : {int64_t{0}, int64_t{128}}) {
       const double took = Best(2, [&] { modelslim::Gptq(weight.view(), h.view(), {.bits = 4, .group_size = group}); });
-      std::printf("GPTQ %s [%ld, %ld] int4 %s: %.2f s, time / (FLOPs at the f32 rate) %.2f (bar 2)\n",
-                  std::string(DTypeName(dtype)).c_str(), static_cast<long>(n), static_cast<long>(n),
-                  group == 0 ? "per_channel" : "per_group", took, took / bound);
+      const std::string what = "GPTQ of " + std::string(DTypeName(dtype)) + " " + ShapeText(weight.shape()) + " int4 " +
+                               (group == 0 ? "per_channel" : "per_group");
+      std::printf("%s: %.2f s\n", what.c_str(), took);
+      PrintRatio(what + ": time / its operations at the f32 product's rate", took / bound, "at most 2");
     }
   }
 }
@@ -122,6 +124,10 @@ void Rotate(int64_t hidden) {
     const double gigabytes = static_cast<double>(wide.bytes()) * 1e-9;
     std::printf("rotate bf16 [%ld, %ld]: right %.2f GB/s, left %.2f GB/s of weights (clone %.1f)\n",
                 static_cast<long>(n), static_cast<long>(n), gigabytes / right, gigabytes / left, gigabytes / copy);
+    for (const auto& [side, seconds] : {std::pair{"right", right}, std::pair{"left", left}}) {
+      PrintRatio("rotation of BF16 " + ShapeText(wide.shape()) + " from the " + side + ": speed / a clone's",
+                 copy / seconds);
+    }
   }
 }
 
@@ -132,8 +138,9 @@ void Sparse(int64_t n) {
   Tensor c(DType::kF32, {n, n});
   const double product = Best(2, [&] { MatMul(stats.Moment().view(), stats.Moment().view(), c.view()); });
   const double took = Seconds([&] { AdmmSparsify(weight.view(), stats); });
-  std::printf("float_sparse [%ld, %ld]: %.2f s, time / (21 products and the inverse) %.2f\n", static_cast<long>(n),
-              static_cast<long>(n), took, took / (21.5 * product));
+  std::printf("float_sparse [%ld, %ld]: %.2f s\n", static_cast<long>(n), static_cast<long>(n), took);
+  PrintRatio("float_sparse of " + ShapeText(weight.shape()) + ": time / (21 products and the inverse)",
+             took / (21.5 * product));
 }
 
 int Run(int argc, char** argv) {

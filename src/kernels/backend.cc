@@ -18,7 +18,7 @@ constexpr GemmBackend kBackends[] = {
     {"native_bf16", NativeBF16Declines,
      [](const ConstView& w, DType) { return PackNative(*BestMicroKernel(DType::kBF16), w); }},
     {"native_f32", [](DType, DType) { return std::string(); },
-     [](const ConstView& w, DType) { return PackNative(*BestMicroKernel(DType::kF32), w); }},
+     [](const ConstView& w, DType) { return PackNative(*BestMicroKernelFor(DType::kF32, w.dim(0)), w); }},
     {"reference", [](DType, DType) { return std::string(); },
      [](const ConstView& w, DType) { return PackReference(w); }},
 };

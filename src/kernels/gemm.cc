@@ -115,7 +115,7 @@ void MatMul(const ConstView& a, const ConstView& b, const View& c, const MatMulO
   const bool symmetric = a.data == b.data && a.dtype == b.dtype && a.shape == b.shape &&
                          options.transpose_a != options.transpose_b && options.beta == 0;
   ScaleBy(options.beta, c);
-  const MicroKernel& kernel = *BestMicroKernel(DType::kF32);
+  const MicroKernel& kernel = *BestMicroKernelFor(DType::kF32, right.rows);
   // A multiple of the kernels' block of k, so that the sums are cut where they would be without slices.
   const int64_t depth =
       kDepthF32 * std::max<int64_t>(1, kSliceBytes * 2 / 4 / kDepthF32 / std::max<int64_t>(1, right.rows));

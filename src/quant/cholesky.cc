@@ -14,20 +14,22 @@ namespace {
 
 constexpr int64_t kBlock = 256;
 
-// A lower triangular matrix as panels of kBlock columns, each contiguous over all n rows, so that blocks of rows of a
-// panel are ordinary matrices for our products. Panel p holds columns [p * kBlock, ...).
+// A lower triangular matrix as panels of kBlock columns, each contiguous over the rows from its diagonal block on, so
+// that blocks of rows of a panel are ordinary matrices for our products. Panel p holds columns [p * kBlock, ...).
 class Panels {
  public:
   explicit Panels(int64_t n) : n_(n) {
     for (int64_t begin = 0; begin < n; begin += kBlock) {
-      panels_.push_back(Tensor::Zeros(DType::kF32, {n, std::min(kBlock, n - begin)}));
+      panels_.emplace_back(DType::kF32, Shape{n - begin, std::min(kBlock, n - begin)});
     }
   }
   int64_t count() const { return static_cast<int64_t>(panels_.size()); }
   int64_t begin(int64_t p) const { return p * kBlock; }
   int64_t end(int64_t p) const { return std::min(n_, (p + 1) * kBlock); }
   int64_t n() const { return n_; }
-  View Rows(int64_t p, int64_t first, int64_t last) { return panels_[p].view().Rows(first, last); }
+  View Rows(int64_t p, int64_t first, int64_t last) {
+    return panels_[p].view().Rows(first - begin(p), last - begin(p));
+  }
   // The block of rows of panel `row_block` in panel p.
   View Block(int64_t row_block, int64_t p) { return Rows(p, begin(row_block), end(row_block)); }
   View Below(int64_t row_block, int64_t p) { return Rows(p, end(row_block), n_); }
@@ -83,14 +85,15 @@ Tensor InvertBlock(const ConstView& block) {
   return inverse;
 }
 
-// h with both axes reversed (or as it is), lower triangle only.
-Panels LowerPanels(const ConstView& h, bool reversed) {
+// h with both axes reversed (or as it is), lower triangle only, with the diagonal given (or its own).
+Panels LowerPanels(const ConstView& h, std::span<const float> diagonal, bool reversed) {
   const int64_t n = h.rows();
   const float* const from = h.as<float>();
   Panels panels(n);
   for (int64_t p = 0; p < panels.count(); ++p) {
     const int64_t first = panels.begin(p), width = panels.end(p) - first;
-    float* const to = panels.Rows(p, 0, n).as<float>();
+    float* const to = panels.Rows(p, first, n).as<float>();
+    std::fill_n(to, width * width, 0.0f);  // the diagonal block, whose upper half nothing below writes
     // Of the lower triangle of h only: (r, c) and (c, r) are the same number. Reversing turns rows into columns, hence
     // strips.
     ParallelRanges(n - first, 64, [&](int64_t begin, int64_t end) {
@@ -98,11 +101,14 @@ Panels LowerPanels(const ConstView& h, bool reversed) {
         for (int64_t i = first + begin; i < first + end; ++i) {
           for (int64_t j = strip; j < std::min({i + 1, strip + 16, first + width}); ++j) {
             const int64_t r = reversed ? n - 1 - j : i, c = reversed ? n - 1 - i : j;
-            to[i * width + j - first] = from[r * n + c];
+            to[(i - first) * width + j - first] = from[r * n + c];
           }
         }
       }
     });
+    for (int64_t i = 0; i < width && !diagonal.empty(); ++i) {
+      to[i * width + i] = diagonal[reversed ? n - 1 - first - i : first + i];
+    }
   }
   return panels;
 }
@@ -143,7 +149,7 @@ Panels InvertFactor(Panels* l, const std::vector<Tensor>& inverses) {
         MatMul(inverses[p].view(), sum.view(), x.Block(p, j));
       }
       if (l->Below(p, p).rows() == 0) continue;
-      MatMul(l->Below(p, p), x.Block(p, j), x.Below(p, j), {.alpha = -1.0f, .beta = 1.0f});
+      MatMul(l->Below(p, p), x.Block(p, j), x.Below(p, j), {.alpha = -1.0f, .beta = p == j ? 0.0f : 1.0f});
     }
   }
   return x;
@@ -156,39 +162,49 @@ void CheckSquare(const ConstView& h, const std::string& what) {
   }
 }
 
-Panels InverseLowerFactor(const ConstView& h, bool reversed, const std::string& what) {
+Panels InverseLowerFactor(const ConstView& h, std::span<const float> diagonal, bool reversed, const std::string& what) {
   CheckSquare(h, what);
-  Panels l = LowerPanels(h, reversed);
+  Panels l = LowerPanels(h, diagonal, reversed);
   std::vector<Tensor> inverses;
   Factor(&l, &inverses, reversed, what);
   return InvertFactor(&l, inverses);
 }
 
+// Rows [begin, end) of U from the rows of X = L^-1 that become them when both axes are reversed.
+template <class T>
+void ReverseRows(Panels* x, int64_t begin, int64_t end, T* u) {
+  const int64_t n = x->n();
+  for (int64_t p = 0; p < x->count(); ++p) {
+    const int64_t first = x->begin(p), last = x->end(p);
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t i = n - 1 - r;  // the row of X
+      T* const to = u + r * n;
+      const int64_t known = std::clamp(i + 1, first, last);
+      std::fill(to + n - last, to + n - known, T{});
+      if (known == first) continue;
+      const float* const from = x->Rows(p, i, i + 1).as<float>();
+      for (int64_t j = first; j < known; ++j) to[n - 1 - j] = From<T>(from[j - first]);
+    }
+  }
+}
+
 }  // namespace
 
 // With J the reversal of an axis and J H J = L L', L lower, R = J L J is upper with H = R R'. So U = R^-1 = J L^-1 J.
-Tensor InverseUpperFactor(const ConstView& h, const std::string& what) {
-  Panels x = InverseLowerFactor(h, true, what);
+Tensor InverseUpperFactor(const ConstView& h, const std::string& what, const FactorOptions& options) {
+  Panels x = InverseLowerFactor(h, options.diagonal, true, what);
   const int64_t n = x.n();
-  Tensor u = Tensor::Zeros(DType::kF32, {n, n});
-  float* const to = u.as<float>();
-  for (int64_t p = 0; p < x.count(); ++p) {
-    const int64_t first = x.begin(p), width = x.end(p) - first;
-    const float* const from = x.Rows(p, 0, n).as<float>();
-    ParallelRanges(n - first, 64, [&](int64_t begin, int64_t end) {
-      for (int64_t i = first + begin; i < first + end; ++i) {
-        for (int64_t j = first; j < std::min(i + 1, first + width); ++j) {
-          to[(n - 1 - i) * n + n - 1 - j] = from[i * width + j - first];
-        }
-      }
-    });
-  }
+  Tensor u(options.dtype, {n, n});
+  WithModelDType(options.dtype, [&](auto tag) {
+    auto* const to = u.as<decltype(tag)>();
+    ParallelRanges(n, 64, [&](int64_t begin, int64_t end) { ReverseRows(&x, begin, end, to); });
+  });
   return u;
 }
 
 // H = L L' gives H^-1 = X' X with X = L^-1; block (i, j) sums over the rows of X from block max(i, j) on.
 Tensor InversePositiveDefinite(const ConstView& h, const std::string& what) {
-  Panels x = InverseLowerFactor(h, false, what);
+  Panels x = InverseLowerFactor(h, {}, false, what);
   const int64_t n = x.n();
   Tensor inverse(DType::kF32, {n, n});
   float* const to = inverse.as<float>();

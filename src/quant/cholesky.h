@@ -2,15 +2,22 @@
 // block.
 #pragma once
 
+#include <span>
+
 #include "tensor/tensor.h"
 
 namespace modelslim {
 
-// U [n, n] f32, upper triangular with positive diagonal and zeros below, such that H^-1 = U' U. That is the factor GPTQ
+struct FactorOptions {
+  std::span<const float> diagonal;  // [n], in place of that of h; empty: h's own
+  DType dtype = DType::kF32;        // what the factor is rounded to at the end: any model type
+};
+
+// U [n, n], upper triangular with positive diagonal and zeros below, such that H^-1 = U' U. That is the factor GPTQ
 // needs; it is the inverse of the upper R with H = R R', so no inverse of H is ever made: 2/3 n^3 operations. h: [n, n]
 // f32, symmetric (only the lower triangle is read). Throws Error(kUnexpected) naming `what` and the pivot when h is not
 // positive definite or holds NaN. Same bytes at any thread count.
-Tensor InverseUpperFactor(const ConstView& h, const std::string& what = "matrix");
+Tensor InverseUpperFactor(const ConstView& h, const std::string& what = "matrix", const FactorOptions& options = {});
 
 // H^-1 [n, n] f32 of the same kind of matrix, by the same factor: n^3 operations.
 Tensor InversePositiveDefinite(const ConstView& h, const std::string& what = "matrix");

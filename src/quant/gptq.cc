@@ -3,92 +3,21 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "base/parallel.h"
 #include "kernels/gemm.h"
 #include "quant/affine.h"
+#include "quant/affine_kernels.h"
 #include "quant/cholesky.h"
-#include "quant/simd.h"
+#include "quant/gptq_tile.h"
 
 namespace modelslim {
 namespace {
 
 constexpr int64_t kRowsAtOnce = 32;
-constexpr int64_t kLanes = 16;
 constexpr int64_t kColumnsTogether = 512;
-
-struct Codes {
-  float lowest, highest;
-};
-
-// kLanes rows walk over the columns of a block together, one row per lane: rows never depend on each other, columns do.
-// All values are f32 holding numbers of the weight's type. Matrices [count, kLanes] unless said otherwise.
-struct Tile {
-  float* w;            // updated in place
-  const float* u;      // [count, count], the block of U on the diagonal
-  const float* scale;  // of every column's group
-  const float* offset;
-  float* dq;     // out
-  float* err;    // out
-  double* loss;  // [kLanes], added to
-  int64_t count;
-};
-
-// dq = fake-quantized w_j; err = (w_j - dq) / U_jj; then w_k -= err U_jk for the columns still to come. P is the type
-// of the parameters and of what comes from them (the weight's type T, or f32), each step rounded to it and w to T.
-template <class T, class P>
-MODELSLIM_INLINE void WalkColumns(const Tile& t, Codes codes) {
-  for (int64_t j = 0; j < t.count; ++j) {
-    float* const w = t.w + j * kLanes;
-    const float* const s = t.scale + j * kLanes;
-    const float* const o = t.offset + j * kLanes;
-    const float pivot = t.u[j * t.count + j];
-    float err[kLanes];
-#pragma omp simd
-    for (int64_t i = 0; i < kLanes; ++i) {
-      const float q =
-          ClampAndRound(FastRound<P>(FastRound<P>(w[i] / s[i]) + o[i]), codes.lowest, codes.highest) - kRoundingMagic;
-      const float dq = FastRound<P>(FastRound<P>(q - o[i]) * s[i]);
-      err[i] = FastRound<P>(FastRound<P>(w[i] - dq) / pivot);
-      t.dq[j * kLanes + i] = FastRound<T>(dq);
-      t.err[j * kLanes + i] = FastRound<T>(err[i]);
-    }
-    for (int64_t i = 0; i < kLanes; ++i) t.loss[i] += 0.5 * static_cast<double>(err[i]) * err[i];
-    for (int64_t k = j + 1; k < t.count; ++k) {
-      const float factor = t.u[j * t.count + k];
-      float* const later = t.w + k * kLanes;
-#pragma omp simd
-      for (int64_t i = 0; i < kLanes; ++i) later[i] = FastRound<T>(later[i] - FastRound<P>(err[i] * factor));
-    }
-  }
-}
-
-MODELSLIM_MULTIVERSION void WalkF32(const Tile& tile, Codes codes) { WalkColumns<float, float>(tile, codes); }
-MODELSLIM_MULTIVERSION void WalkBF16(const Tile& tile, Codes codes) { WalkColumns<BF16, BF16>(tile, codes); }
-MODELSLIM_MULTIVERSION void WalkF16(const Tile& tile, Codes codes) { WalkColumns<F16, F16>(tile, codes); }
-MODELSLIM_MULTIVERSION void WalkBF16Grouped(const Tile& tile, Codes codes) { WalkColumns<BF16, float>(tile, codes); }
-MODELSLIM_MULTIVERSION void WalkF16Grouped(const Tile& tile, Codes codes) { WalkColumns<F16, float>(tile, codes); }
-
-void Walk(const Tile& tile, Codes codes, DType weight, DType params) {
-  if (weight == DType::kF32) return WalkF32(tile, codes);
-  if (params == DType::kF32) {
-    return weight == DType::kBF16 ? WalkBF16Grouped(tile, codes) : WalkF16Grouped(tile, codes);
-  }
-  return weight == DType::kBF16 ? WalkBF16(tile, codes) : WalkF16(tile, codes);
-}
-
-// rows x [.., stride] to [count, kLanes] and back.
-MODELSLIM_MULTIVERSION void ToLanes(const float* from, int64_t stride, int64_t rows, int64_t count, float* to) {
-  for (int64_t c = 0; c < count; ++c) {
-    for (int64_t r = 0; r < rows; ++r) to[c * kLanes + r] = from[r * stride + c];
-  }
-}
-MODELSLIM_MULTIVERSION void FromLanes(const float* from, int64_t stride, int64_t rows, int64_t count, float* to) {
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < count; ++c) to[r * stride + c] = from[c * kLanes + r];
-  }
-}
 
 void Check(const ConstView& weight, const ConstView& hessian, const GptqOptions& options, const std::string& what) {
   const auto refuse = [&](const std::string& why) { throw Error(ErrorCode::kMisuse, "gptq of " + what + ": " + why); };
@@ -117,8 +46,8 @@ class Solver {
         params_(options.group_size > 0 ? DType::kF32 : weight.dtype),
         format_{options.bits, options.symmetric},
         work_(ConvertTo(weight, DType::kF32)),
-        rounded_(DType::kF32, {rows_, cols_}),
-        errors_(weight.dtype, {cols_, rows_}),
+        rounded_(weight.dtype, {rows_, cols_}),
+        errors_(DType::kF32, {weight.dtype == DType::kF32 ? cols_ : 0, rows_}),
         groups_fit_(options.group_size == 0 || options.block_size % options.group_size == 0),
         scale_(rows_ * groups_),
         offset_(rows_ * groups_) {
@@ -137,25 +66,20 @@ class Solver {
  private:
   // U of the damped Hessian, rounded to the weight's type. Columns without input are cleared in the weight.
   void MakeFactor(const ConstView& hessian, const std::string& what) {
-    Tensor damped = Tensor::Copy(hessian);
+    std::vector<float> diagonal(cols_);
     double sum = 0;
-    std::vector<int64_t> dead;
+    float* const w = work_.as<float>();
     for (int64_t i = 0; i < cols_; ++i) {
-      float& d = damped.as<float>()[i * cols_ + i];
-      if (d == 0.0f) {
-        d = 1.0f;
-        dead.push_back(i);
+      diagonal[i] = hessian.as<float>()[i * cols_ + i];
+      if (diagonal[i] == 0.0f) {
+        diagonal[i] = 1.0f;
+        for (int64_t r = 0; r < rows_; ++r) w[r * cols_ + i] = 0.0f;
       }
-      sum += d;
+      sum += diagonal[i];
     }
     const float mean = static_cast<float>(sum / static_cast<double>(std::max<int64_t>(cols_, 1)));
-    for (int64_t i = 0; i < cols_; ++i) damped.as<float>()[i * cols_ + i] += options_.percdamp * mean;
-    float* const w = work_.as<float>();
-    for (const int64_t i : dead) {
-      for (int64_t r = 0; r < rows_; ++r) w[r * cols_ + i] = 0.0f;
-    }
-    const Tensor u = InverseUpperFactor(damped.view(), "the Hessian of " + what);
-    factor_ = ConvertTo(u.view(), dtype_);
+    for (float& d : diagonal) d += options_.percdamp * mean;
+    factor_ = InverseUpperFactor(hessian, "the Hessian of " + what, {.diagonal = diagonal, .dtype = dtype_});
   }
 
   // Parameters of all rows for columns [begin, end) of `from` [rows, ..], into group `group`.
@@ -208,10 +132,11 @@ class Solver {
       Ranges(from, at, at + options_.group_size, GroupOf(c));
     }
     const Tensor u = ConvertTo(ColumnsOf(factor_.view(), begin, end, begin, end).view(), DType::kF32);
-    std::vector<double> losses((rows_ + kLanes - 1) / kLanes * kLanes, 0.0);
-    ParallelRanges(rows_, kLanes,
+    if (dtype_ != DType::kF32) block_errors_.emplace_back(dtype_, Shape{rows_, count});
+    std::vector<double> losses((rows_ + kGptqLanes - 1) / kGptqLanes * kGptqLanes, 0.0);
+    ParallelRanges(rows_, kGptqLanes,
                    [&](int64_t first, int64_t last) { RunTile(block, first, last - first, begin, u, &losses[first]); });
-    if (!groups_fit_ && end < cols_) PushUpdates(begin, end, count);
+    if (!groups_fit_ && end < cols_) PushUpdates(begin, end);
     double loss = 0;
     for (const double row : losses) loss += row;
     return loss;
@@ -219,7 +144,7 @@ class Solver {
 
   // Rows [first, first + rows) of the block that starts at column `begin`.
   void RunTile(const Tensor& block, int64_t first, int64_t rows, int64_t begin, const Tensor& u, double* loss) {
-    const int64_t count = u.view().rows(), size = count * kLanes;
+    const int64_t count = u.view().rows(), size = count * kGptqLanes;
     thread_local std::vector<float> buffer;
     buffer.assign(5 * size, 0.0f);
     float *const w = buffer.data(), *const scale = w + size, *const offset = w + 2 * size, *const dq = w + 3 * size,
@@ -228,21 +153,28 @@ class Solver {
     for (int64_t j = 0; j < count; ++j) {
       const int64_t group = GroupOf(begin + j);
       for (int64_t r = 0; r < rows; ++r) {
-        scale[j * kLanes + r] = scale_[(first + r) * groups_ + group];
-        offset[j * kLanes + r] = offset_[(first + r) * groups_ + group];
+        scale[j * kGptqLanes + r] = scale_[(first + r) * groups_ + group];
+        offset[j * kGptqLanes + r] = offset_[(first + r) * groups_ + group];
       }
     }
     ToLanes(block.as<float>() + first * count, count, rows, count, w);
-    Walk({w, u.as<float>(), scale, offset, dq, err, loss, count}, {format_.lowest(), format_.highest()}, dtype_,
-         params_);
-    FromLanes(dq, cols_, rows, count, rounded_.as<float>() + first * cols_ + begin);
-    WithModelDType(dtype_, [&](auto tag) {
-      using T = decltype(tag);
-      T* const to = errors_.as<T>() + begin * rows_ + first;
-      for (int64_t j = 0; j < count; ++j) {
-        for (int64_t r = 0; r < rows; ++r) to[j * rows_ + r] = From<T>(err[j * kLanes + r]);
-      }
-    });
+    WalkGptqTile({w, u.as<float>(), scale, offset, dq, err, loss, count}, {format_.lowest(), format_.highest()}, dtype_,
+                 params_);
+    FromLanes(dq, count, rows, count, w);  // which has done its part
+    StoreRows(w, rows, count, rounded_.view(), first, begin);
+    if (dtype_ != DType::kF32) {
+      FromLanes(err, count, rows, count, w);
+      return StoreRows(w, rows, count, block_errors_.back().view(), first, 0);
+    }
+    float* const to = errors_.as<float>() + begin * rows_ + first;
+    for (int64_t j = 0; j < count; ++j) std::copy_n(err + j * kGptqLanes, rows, to + j * rows_);
+  }
+
+  // `from` [rows, count] into rows and columns of `to` from (row, column) on.
+  static void StoreRows(const float* from, int64_t rows, int64_t count, const View& to, int64_t row, int64_t column) {
+    const int64_t cols = to.cols(), element = static_cast<int64_t>(DTypeSize(to.dtype));
+    auto* const target = static_cast<std::byte*>(to.data) + (row * cols + column) * element;
+    for (int64_t r = 0; r < rows; ++r) StoreRun(from + r * count, to.dtype, count, target + r * cols * element);
   }
 
   // The block's columns with the errors of all columns before taken away: first for several blocks together, which
@@ -262,33 +194,53 @@ class Solver {
   // columns [begin, end) -= Err[:, from:to] U[from:to, begin:end]. In half precision block after block, since each
   // product and each difference is rounded; f32 needs no such steps.
   void PullUpdates(Tensor* columns, int64_t from, int64_t to, int64_t begin, int64_t end) {
-    const int64_t step = dtype_ == DType::kF32 ? std::max<int64_t>(to - from, 1) : options_.block_size;
-    Tensor product;
-    for (int64_t first = from; first < to; first += step) {
-      const int64_t last = std::min(to, first + step);
-      const Tensor u = ColumnsOf(factor_.view(), first, last, begin, end);
-      const ConstView errors = errors_.view().Rows(first, last);
-      if (dtype_ == DType::kF32) {
-        MatMul(errors, u.view(), columns->view(), {.transpose_a = true, .alpha = -1.0f, .beta = 1.0f});
-        continue;
-      }
-      if (!product) product = Tensor(DType::kF32, columns->shape());
-      MatMul(errors, u.view(), product.view(), {.transpose_a = true});
+    if (from == to) return;
+    if (dtype_ == DType::kF32) {
+      const Tensor u = ColumnsOf(factor_.view(), from, to, begin, end);
+      MatMul(errors_.view().Rows(from, to), u.view(), columns->view(),
+             {.transpose_a = true, .alpha = -1.0f, .beta = 1.0f});
+      return;
+    }
+    Tensor product(DType::kF32, columns->shape());
+    for (int64_t first = from; first < to; first += options_.block_size) {
+      BlockUpdate(first, begin, end, product.view());
       float* const w = columns->as<float>();
       const float* const p = product.as<float>();
       ParallelRanges(columns->size(), 1 << 15, [&](int64_t i, int64_t j) { SubtractRow(w + i, p + i, j - i, dtype_); });
     }
   }
 
+  // product = Err[:, block] U[block, begin:end] for the block of half precision that starts at column `first`. Errors
+  // lie row by row, and U is turned: then the product reads and writes every number once.
+  void BlockUpdate(int64_t first, int64_t begin, int64_t end, const View& product) {
+    const Tensor& errors = block_errors_[first / options_.block_size];
+    const int64_t count = errors.view().cols();
+    Tensor turned(DType::kF32, {end - begin, count});
+    WithModelDType(dtype_, [&](auto tag) {
+      const auto* const u = std::as_const(factor_).as<decltype(tag)>();
+      float* const to = turned.as<float>();
+      ParallelRanges(end - begin, 64, [&](int64_t n0, int64_t n1) {
+        for (int64_t k = 0; k < count; ++k) {
+          const auto* const row = u + (first + k) * cols_ + begin;
+          for (int64_t n = n0; n < n1; ++n) to[n * count + k] = ToF32(row[n]);
+        }
+      });
+    });
+    Linear(errors.view(), std::as_const(turned).view(), {}, product);
+  }
+
   // The same at once for all columns behind the block, in strips.
-  void PushUpdates(int64_t begin, int64_t end, int64_t count) {
+  void PushUpdates(int64_t begin, int64_t end) {
     constexpr int64_t kStrip = 512;
-    const ConstView errors = errors_.view().Rows(begin, begin + count);
     for (int64_t first = end; first < cols_; first += kStrip) {
       const int64_t last = std::min(cols_, first + kStrip), width = last - first;
-      const Tensor u = ColumnsOf(factor_.view(), begin, end, first, last);
       Tensor product(DType::kF32, {rows_, width});
-      MatMul(errors, u.view(), product.view(), {.transpose_a = true});
+      if (dtype_ == DType::kF32) {
+        const Tensor u = ColumnsOf(factor_.view(), begin, end, first, last);
+        MatMul(errors_.view().Rows(begin, end), u.view(), product.view(), {.transpose_a = true});
+      } else {
+        BlockUpdate(begin, first, last, product.view());
+      }
       ParallelRanges(rows_, kRowsAtOnce, [&](int64_t from, int64_t to) {
         float* const w = work_.as<float>();
         const float* const p = product.as<float>();
@@ -299,12 +251,10 @@ class Solver {
     }
   }
 
-  static void SubtractRow(float* w, const float* p, int64_t count, DType dtype);
-
   GptqResult Finish(double loss) {
     GptqResult result;
     result.loss = loss;
-    result.dequantized = ConvertTo(rounded_.view(), dtype_);
+    result.dequantized = std::move(rounded_);
     result.q = Tensor(DType::kI8, {rows_, cols_});
     AffineTable table{options_.group_size > 0 ? ParamAxis::kGroup : ParamAxis::kRow, params_, scale_, offset_,
                       options_.group_size};
@@ -320,33 +270,15 @@ class Solver {
   int64_t rows_, cols_, groups_;
   DType params_;
   IntFormat format_;
-  Tensor work_;      // the weight being worked on: f32 holding values of its type
-  Tensor rounded_;   // what its columns were rounded to
-  Tensor errors_;    // transposed [in, out], in the weight's type
-  bool groups_fit_;  // into blocks
-  Tensor together_;  // see UpToDate
-  Tensor factor_;    // U, in the weight's type
+  Tensor work_;                       // the weight being worked on: f32 holding values of its type
+  Tensor rounded_;                    // what its columns were rounded to
+  Tensor errors_;                     // of a weight of f32: transposed [in, out]
+  std::vector<Tensor> block_errors_;  // else, of every block: [out, columns], in the weight's type
+  bool groups_fit_;                   // into blocks
+  Tensor together_;                   // see UpToDate
+  Tensor factor_;                     // U, in the weight's type
   std::vector<float> scale_, offset_;
 };
-
-template <class T>
-MODELSLIM_INLINE void SubtractRounded(float* w, const float* p, int64_t count) {
-#pragma omp simd
-  for (int64_t c = 0; c < count; ++c) w[c] = FastRound<T>(w[c] - FastRound<T>(p[c]));
-}
-MODELSLIM_MULTIVERSION void SubtractF32(float* w, const float* p, int64_t count) {
-  SubtractRounded<float>(w, p, count);
-}
-MODELSLIM_MULTIVERSION void SubtractBF16(float* w, const float* p, int64_t count) {
-  SubtractRounded<BF16>(w, p, count);
-}
-MODELSLIM_MULTIVERSION void SubtractF16(float* w, const float* p, int64_t count) { SubtractRounded<F16>(w, p, count); }
-
-void Solver::SubtractRow(float* w, const float* p, int64_t count, DType dtype) {
-  if (dtype == DType::kBF16) return SubtractBF16(w, p, count);
-  if (dtype == DType::kF16) return SubtractF16(w, p, count);
-  SubtractF32(w, p, count);
-}
 
 }  // namespace
 

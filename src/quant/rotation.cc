@@ -150,7 +150,7 @@ void CheckOptions(int64_t size, int64_t block, const RotationOptions& options, c
 }
 
 // y = B' x for the columns of x [size * repeat, width], in place.
-void ApplyBlock(const RotationBlock& block, float* x, int64_t width, std::vector<float>* scratch) {
+void ApplyBlock(const RotationBlock& block, float* x, int64_t width) {
   const int64_t total = block.size * block.repeat;
   switch (block.kind) {
     case RotationBlock::Kind::kIdentity:
@@ -167,10 +167,8 @@ void ApplyBlock(const RotationBlock& block, float* x, int64_t width, std::vector
   }
   if (block.k > 1 || block.kind == RotationBlock::Kind::kDense) {
     const int64_t count = block.size * width;
-    if (static_cast<int64_t>(scratch->size()) < count) scratch->resize(count);
     for (int64_t r = 0; r < block.repeat; ++r) {
-      Mix(x + r * count, scratch->data(), block.base.data(), block.k, count / block.k);
-      std::memcpy(x + r * count, scratch->data(), sizeof(float) * count);
+      Mix(x + r * count, block.base.data(), block.k, count / block.k);
     }
   }
   if (block.kind == RotationBlock::Kind::kHadamard && block.diagonal_last) {
@@ -252,9 +250,8 @@ Tensor Rotation::Dense() const {
   Tensor dense = Tensor::Zeros(DType::kF32, {n, n});
   float* const data = dense.as<float>();
   ParallelRanges(n, 16, [&](int64_t begin, int64_t end) {
-    std::vector<float> scratch;
     for (int64_t i = begin; i < end; ++i) data[i * n + i] = 1.0f;
-    ApplyRows(data + begin * n, end - begin, n, &scratch);
+    ApplyRows(data + begin * n, end - begin, n);
   });
   return dense;
 }
@@ -288,22 +285,22 @@ Rotation Rotation::Transposed() const {
   return Rotation(std::move(impl));
 }
 
-void Rotation::ApplyColumns(float* panel, int64_t width, std::vector<float>* scratch) const {
+void Rotation::ApplyColumns(float* panel, int64_t width) const {
   for (const RotationFactor& factor : impl_->factors) {
     float* x = panel;
     for (const BlockPtr& block : factor) {
-      ApplyBlock(*block, x, width, scratch);
+      ApplyBlock(*block, x, width);
       x += block->size * block->repeat * width;
     }
   }
 }
 
-void Rotation::ApplyRows(float* rows, int64_t count, int64_t stride, std::vector<float>* scratch) const {
+void Rotation::ApplyRows(float* rows, int64_t count, int64_t stride) const {
   const bool fast = std::ranges::all_of(impl_->factors, [](const RotationFactor& factor) {
     return std::ranges::all_of(factor, [](const BlockPtr& block) { return FastOnRows(*block); });
   });
   if (fast) {
-    for (int64_t r = 0; r < count; ++r) ApplyColumns(rows + r * stride, 1, scratch);
+    for (int64_t r = 0; r < count; ++r) ApplyColumns(rows + r * stride, 1);
     return;
   }
   constexpr int64_t kWidth = 16;
@@ -315,7 +312,7 @@ void Rotation::ApplyRows(float* rows, int64_t count, int64_t stride, std::vector
     for (int64_t r = 0; r < width; ++r) {
       for (int64_t i = 0; i < n; ++i) panel[i * kWidth + r] = rows[(begin + r) * stride + i];
     }
-    ApplyColumns(panel.data(), kWidth, scratch);
+    ApplyColumns(panel.data(), kWidth);
     for (int64_t r = 0; r < width; ++r) {
       for (int64_t i = 0; i < n; ++i) rows[(begin + r) * stride + i] = panel[i * kWidth + r];
     }

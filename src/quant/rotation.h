@@ -51,11 +51,10 @@ class Rotation {
   Rotation CastTo(DType dtype) const;
   Rotation Transposed() const;
 
-  // In place on `count` row vectors of size() floats that lie `stride` floats apart: x := x R. Serial. `scratch` is
-  // resized as needed; reuse it between calls.
-  void ApplyRows(float* rows, int64_t count, int64_t stride, std::vector<float>* scratch) const;
+  // In place on `count` row vectors of size() floats that lie `stride` floats apart: x := x R. Serial.
+  void ApplyRows(float* rows, int64_t count, int64_t stride) const;
   // In place on a panel [size(), width], row-major: X := R' X. Serial.
-  void ApplyColumns(float* panel, int64_t width, std::vector<float>* scratch) const;
+  void ApplyColumns(float* panel, int64_t width) const;
 
   // The block of FromMatrix() when that is all there is, else null: then a matrix product is faster.
   const RotationBlock* OnlyDense() const;

@@ -48,14 +48,9 @@ void OverRows(const View& rows, const Work& work) {
   });
 }
 
-std::vector<float>* Scratch() {
-  thread_local std::vector<float> scratch;
-  return &scratch;
-}
-
 void ApplyToRows(const View& rows, const Rotation& rotation, int64_t repeats) {
   const int64_t size = rotation.size();
-  OverRows(rows, [&](float* buffer, int64_t count) { rotation.ApplyRows(buffer, count * repeats, size, Scratch()); });
+  OverRows(rows, [&](float* buffer, int64_t count) { rotation.ApplyRows(buffer, count * repeats, size); });
 }
 
 // The block of a dense rotation holds R', so both sides are products with it.
@@ -94,7 +89,7 @@ void RotatePanel(T* w, int64_t stride, int64_t width, const Rotation& rotation) 
     ToF32(w + r * stride, panel.data() + r * padded, width);
     std::fill_n(panel.data() + r * padded + width, padded - width, 0.0f);
   }
-  rotation.ApplyColumns(panel.data(), padded, Scratch());
+  rotation.ApplyColumns(panel.data(), padded);
   for (int64_t r = 0; r < size; ++r) FromF32(panel.data() + r * padded, w + r * stride, width);
 }
 
@@ -143,7 +138,7 @@ void RotateHeads(const View& rows, const Rotation& heads) {
                                         std::to_string(heads.size()) + " heads");
   }
   OverRows(rows, [&](float* buffer, int64_t count) {
-    for (int64_t r = 0; r < count; ++r) heads.ApplyColumns(buffer + r * cols, cols / heads.size(), Scratch());
+    for (int64_t r = 0; r < count; ++r) heads.ApplyColumns(buffer + r * cols, cols / heads.size());
   });
 }
 
@@ -177,9 +172,9 @@ void RotateKronecker(const View& rows, const Rotation& m, const Rotation& n) {
   }
   const Rotation outer = m.CastTo(rows.dtype), inner = n.CastTo(rows.dtype);
   OverRows(rows, [&](float* buffer, int64_t count) {
-    inner.ApplyRows(buffer, count * m.size(), n.size(), Scratch());
+    inner.ApplyRows(buffer, count * m.size(), n.size());
     RoundTo(rows.dtype, buffer, count * cols);
-    for (int64_t r = 0; r < count; ++r) outer.ApplyColumns(buffer + r * cols, n.size(), Scratch());
+    for (int64_t r = 0; r < count; ++r) outer.ApplyColumns(buffer + r * cols, n.size());
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "kernels/multiversion.h"
 
@@ -15,6 +16,7 @@ typedef float LanesAnywhere __attribute__((vector_size(64), aligned(4), may_alia
 #define MODELSLIM_CONST_LANES(pointer) (*reinterpret_cast<const LanesAnywhere*>(pointer))
 
 constexpr int64_t kL1Floats = 4096;
+constexpr int64_t kLargestMix = 256;
 
 // Butterflies of distances 1, 2, 4, 8 inside a group of 16, those below m: the partner's lane plus our own, whose sign
 // is negative in the upper half.
@@ -73,23 +75,40 @@ void PlainButterflies(float* x, int64_t total, int64_t h, int64_t end) {
   }
 }
 
-// kRows outputs of Mix over 16 columns starting at `in`.
+// kRows outputs of Mix over 16 columns, whose inputs are in `in` [k].
 template <int kRows>
-[[gnu::always_inline]] inline void MixTile(const float* in, float* out, const float* t, int64_t k, int64_t inner) {
+[[gnu::always_inline]] inline void MixTile(const Lanes* in, float* out, const float* t, int64_t k, int64_t inner) {
   Lanes sum[kRows] = {};
   for (int64_t a = 0; a < k; ++a) {
-    const Lanes v = MODELSLIM_CONST_LANES(in + a * inner);
+    const Lanes v = in[a];
     for (int r = 0; r < kRows; ++r) sum[r] += v * t[r * k + a];
   }
   for (int r = 0; r < kRows; ++r) MODELSLIM_LANES(out + r * inner) = sum[r];
 }
 
-MODELSLIM_MULTIVERSION void MixWide(const float* in, float* out, const float* t, int64_t k, int64_t inner) {
+// Sixteen columns are taken out first: rows often lie a power of two apart, where the caches hold only few of them.
+MODELSLIM_MULTIVERSION void MixWide(float* x, const float* t, int64_t k, int64_t inner) {
+  Lanes column[kLargestMix];
   for (int64_t b = 0; b < inner; b += 16) {
+    for (int64_t a = 0; a < k; ++a) column[a] = MODELSLIM_CONST_LANES(x + a * inner + b);
     int64_t c = 0;
-    for (; c + 8 <= k; c += 8) MixTile<8>(in + b, out + c * inner + b, t + c * k, k, inner);
-    for (; c + 4 <= k; c += 4) MixTile<4>(in + b, out + c * inner + b, t + c * k, k, inner);
-    for (; c < k; ++c) MixTile<1>(in + b, out + c * inner + b, t + c * k, k, inner);
+    for (; c + 8 <= k; c += 8) MixTile<8>(column, x + c * inner + b, t + c * k, k, inner);
+    for (; c + 4 <= k; c += 4) MixTile<4>(column, x + c * inner + b, t + c * k, k, inner);
+    for (; c < k; ++c) MixTile<1>(column, x + c * inner + b, t + c * k, k, inner);
+  }
+}
+
+// One column at a time.
+void MixNarrow(float* x, const float* t, int64_t k, int64_t inner) {
+  thread_local std::vector<float> column;
+  column.resize(k);
+  for (int64_t b = 0; b < inner; ++b) {
+    for (int64_t a = 0; a < k; ++a) column[a] = x[a * inner + b];
+    for (int64_t c = 0; c < k; ++c) {
+      float sum = 0;
+      for (int64_t a = 0; a < k; ++a) sum += t[c * k + a] * column[a];
+      x[c * inner + b] = sum;
+    }
   }
 }
 
@@ -113,15 +132,9 @@ void WalshHadamard(float* x, int64_t total, int64_t m, int64_t unit) {
   if (piece < end) WideButterflies(x, total, piece, end);
 }
 
-void Mix(const float* in, float* out, const float* t, int64_t k, int64_t inner) {
-  if (inner % 16 == 0) return MixWide(in, out, t, k, inner);
-  for (int64_t c = 0; c < k; ++c) {
-    for (int64_t b = 0; b < inner; ++b) {
-      float sum = 0;
-      for (int64_t a = 0; a < k; ++a) sum += t[c * k + a] * in[a * inner + b];
-      out[c * inner + b] = sum;
-    }
-  }
+void Mix(float* x, const float* t, int64_t k, int64_t inner) {
+  if (inner % 16 == 0 && k <= kLargestMix) return MixWide(x, t, k, inner);
+  MixNarrow(x, t, k, inner);
 }
 
 MODELSLIM_MULTIVERSION void ScaleUnits(float* x, const float* factors, int64_t count, int64_t unit) {

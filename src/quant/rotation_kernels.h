@@ -11,9 +11,8 @@ namespace modelslim::rotation_kernels {
 // I_unit, the unscaled Walsh-Hadamard transform over its slow axis. m is a power of two.
 void WalshHadamard(float* x, int64_t total, int64_t m, int64_t unit);
 
-// out[c * inner + b] = sum over a of t[c * k + a] * in[a * inner + b], for c < k and b < inner. in and out do not
-// overlap.
-void Mix(const float* in, float* out, const float* t, int64_t k, int64_t inner);
+// x[c * inner + b] = sum over a of t[c * k + a] * x[a * inner + b], for c < k and b < inner, in place.
+void Mix(float* x, const float* t, int64_t k, int64_t inner);
 
 // x[i * unit + b] *= factors[i], i < count.
 void ScaleUnits(float* x, const float* factors, int64_t count, int64_t unit);

@@ -4,26 +4,14 @@
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
-#include <immintrin.h>
-
 #include <bit>
 
+#include "quant/row_kernels_avx512.h"
 #include "tensor/float16.h"
 #include "tensor/fp8.h"
 
-// GCC 12's own headers make vectors from themselves (PR 105593).
-#pragma GCC diagnostic ignored "-Wuninitialized"
-
-#define MODELSLIM_WIDE __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
-#define MODELSLIM_WIDE_INLINE inline __attribute__((always_inline, target("avx512f,avx512bw,avx512vl,avx512dq")))
-
 namespace modelslim {
 namespace {
-
-constexpr int64_t kBlock = kMxBlock;
-// Exponents for which a bf16 element below the reach of 16-bit arithmetic is certainly a zero of its format, and no
-// scaled element falls below the f32 subnormals.
-constexpr int kLowestShort = -100, kHighestShort = 15;
 
 // 32 bf16 numbers as two vectors of f32, in the order in which packing puts them back.
 struct Halves {
@@ -165,14 +153,6 @@ MODELSLIM_WIDE void Fp8F32(const float* x, int64_t n, float scale, uint8_t* code
   }
 }
 
-// The largest of 32 unsigned 16-bit numbers, through the one horizontal minimum there is.
-MODELSLIM_WIDE_INLINE uint32_t Largest(__m512i v) {
-  const __m256i half = _mm256_max_epu16(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
-  const __m128i quarter = _mm_max_epu16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-  const __m128i inverted = _mm_minpos_epu16(_mm_xor_si128(quarter, _mm_set1_epi16(-1)));
-  return static_cast<uint32_t>(~_mm_cvtsi128_si32(inverted)) & 0xffffu;
-}
-
 MODELSLIM_WIDE uint16_t LargestOf16(const uint16_t* x, int64_t n) {
   const __m512i no_sign = _mm512_set1_epi16(0x7fff);
   __m512i largest[4] = {};
@@ -210,155 +190,8 @@ MODELSLIM_WIDE uint32_t LargestOf32(const uint32_t* x, int64_t n) {
       _mm512_max_epu32(_mm512_max_epu32(largest[0], largest[1]), _mm512_max_epu32(largest[2], largest[3])));
 }
 
-// Magnitudes of a block divided by 2^exponent, as bf16 bits, plus `bias`: scaling moves the exponent field, and what
-// the caller wants to add for rounding joins the same subtraction.
-MODELSLIM_WIDE_INLINE __m512i Scaled(__m512i magnitude, int exponent, int bias) {
-  return _mm512_sub_epi16(magnitude, _mm512_set1_epi16(static_cast<short>(exponent * 128 - bias)));
-}
-
-MODELSLIM_WIDE uint64_t MxFp4BF16(const uint16_t* x, int64_t blocks, const MxExponentTable& table, uint8_t* packed,
-                                  uint8_t* stored) {
-  // Half a step for rounding to one fraction bit, and 252 codes that lie below 2^-1.
-  constexpr int kBias = 0x20 - 252 * 64;
-  const __m512i no_sign = _mm512_set1_epi16(0x7fff), sign = _mm512_set1_epi16(static_cast<short>(0x8000));
-  const __m512i quarter = _mm512_set1_epi16(0x3e80 + kBias), three_quarters = _mm512_set1_epi16(0x3f40 + kBias);
-  const __m512i one = _mm512_set1_epi16(1), two = _mm512_set1_epi16(2), seven = _mm512_set1_epi16(7);
-  const __m512i eight = _mm512_set1_epi16(8), weights = _mm512_set1_epi32(0x00100001);  // even + 16 * odd
-  const int16_t* exponents = table.by_value();
-  uint64_t undone = 0;
-  for (int64_t block = 0; block < blocks; ++block) {
-    const __m512i bits = _mm512_loadu_si512(x + block * kBlock), magnitude = _mm512_and_si512(bits, no_sign);
-    const int exponent = exponents[Largest(magnitude)];
-    if (static_cast<unsigned>(exponent - kLowestShort) > static_cast<unsigned>(kHighestShort - kLowestShort)) {
-      undone |= uint64_t{1} << block;
-      continue;
-    }
-    const __m512i y = Scaled(magnitude, exponent, kBias);
-    __m512i code = _mm512_srai_epi16(y, 6);
-    code = _mm512_maskz_max_epi16(_mm512_cmpge_epi16_mask(y, quarter), code, one);
-    code = _mm512_mask_max_epi16(code, _mm512_cmpge_epi16_mask(y, three_quarters), code, two);
-    code = _mm512_min_epi16(code, seven);
-    code = _mm512_mask_add_epi16(code, _mm512_cmpgt_epu16_mask(bits, sign), code, eight);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(packed + block * (kBlock / 2)),
-                     _mm512_cvtepi32_epi8(_mm512_madd_epi16(code, weights)));
-    stored[block] = static_cast<uint8_t>(exponent + 127);
-  }
-  return undone;
-}
-
-MODELSLIM_WIDE uint64_t MxFp8BF16(const uint16_t* x, int64_t blocks, const MxExponentTable& table, uint8_t* codes,
-                                  uint8_t* stored) {
-  constexpr int kBias = 8 - 960 * 16;  // half a step, and the codes below 2^-6
-  const __m512i no_sign = _mm512_set1_epi16(0x7fff), sign = _mm512_set1_epi16(static_cast<short>(0x8000));
-  const __m512i normal = _mm512_set1_epi16(0x3c80 + kBias), top = _mm512_set1_epi16(0x7e);
-  const __m512i code_sign = _mm512_set1_epi16(0x80);
-  const int16_t* exponents = table.by_value();
-  uint64_t undone = 0;
-  for (int64_t block = 0; block < blocks; ++block) {
-    const __m512i bits = _mm512_loadu_si512(x + block * kBlock), magnitude = _mm512_and_si512(bits, no_sign);
-    const int exponent = exponents[Largest(magnitude)];
-    const __m512i y = Scaled(magnitude, exponent, kBias);
-    const __mmask32 whole = _mm512_cmpge_epi16_mask(y, normal), present = _mm512_test_epi16_mask(magnitude, magnitude);
-    if (static_cast<unsigned>(exponent - kLowestShort) > static_cast<unsigned>(kHighestShort - kLowestShort) ||
-        (present & ~whole) != 0) {
-      undone |= uint64_t{1} << block;
-      continue;
-    }
-    __m512i code = _mm512_maskz_min_epi16(whole, _mm512_srai_epi16(y, 4), top);
-    code = _mm512_mask_add_epi16(code, _mm512_cmpgt_epu16_mask(bits, sign), code, code_sign);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes + block * kBlock), _mm512_cvtepi16_epi8(code));
-    stored[block] = static_cast<uint8_t>(exponent + 127);
-  }
-  return undone;
-}
-
-struct Block {
-  __m512 a, b;
-  int exponent;
-  __m512 inverse;  // 2^-exponent
-  bool done;
-};
-
-MODELSLIM_WIDE_INLINE Block LoadBlock(const float* x, const MxExponentTable& table) {
-  const __m512i no_sign = _mm512_set1_epi32(0x7fffffff);
-  Block block{_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16), 0, _mm512_setzero_ps(), false};
-  const __m512i magnitudes = _mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(block.a), no_sign),
-                                              _mm512_and_si512(_mm512_castps_si512(block.b), no_sign));
-  block.exponent = table(_mm512_reduce_max_epu32(magnitudes));
-  block.done = block.exponent >= -126 && block.exponent <= 126;
-  block.inverse = _mm512_castsi512_ps(_mm512_set1_epi32((127 - block.exponent) << 23));
-  return block;
-}
-
-MODELSLIM_WIDE_INLINE __m512i Fp4OfF32(__m512 scaled) {
-  const __m512i bits = _mm512_and_si512(_mm512_castps_si512(scaled), _mm512_set1_epi32(0x7fffffff));
-  // Half a step for rounding to one fraction bit, and 252 codes that lie below 2^-1.
-  constexpr int kBias = 0x200000 - (252 << 22);
-  __m512i code = _mm512_srai_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(kBias)), 22);
-  // Below 1 by comparison. The sum y / 0.5 + 0.5 is rounded to f32: already the float below 0.25 reaches 1.
-  const __mmask16 one = _mm512_cmpge_epi32_mask(bits, _mm512_set1_epi32(0x3e7fffff));
-  const __mmask16 two = _mm512_cmpge_epi32_mask(bits, _mm512_set1_epi32(0x3f400000));
-  code = _mm512_maskz_max_epi32(one, code, _mm512_set1_epi32(1));
-  code = _mm512_mask_max_epi32(code, two, code, _mm512_set1_epi32(2));
-  code = _mm512_min_epi32(code, _mm512_set1_epi32(7));
-  const __mmask16 negative = _mm512_cmp_ps_mask(scaled, _mm512_setzero_ps(), _CMP_LT_OQ);
-  return _mm512_mask_add_epi32(code, negative, code, _mm512_set1_epi32(8));
-}
-
-// Pairs of 32-bit codes to bytes, the even one in the low nibble.
-MODELSLIM_WIDE_INLINE __m128i PackPairs(__m512i codes) {
-  return _mm512_cvtepi64_epi8(_mm512_or_si512(codes, _mm512_srli_epi64(codes, 28)));
-}
-
-MODELSLIM_WIDE uint64_t MxFp4F32(const float* x, int64_t blocks, const MxExponentTable& table, uint8_t* packed,
-                                 uint8_t* stored) {
-  uint64_t undone = 0;
-  for (int64_t i = 0; i < blocks; ++i) {
-    const Block block = LoadBlock(x + i * kBlock, table);
-    if (!block.done) {
-      undone |= uint64_t{1} << i;
-      continue;
-    }
-    const __m128i a = PackPairs(Fp4OfF32(_mm512_mul_ps(block.a, block.inverse)));
-    const __m128i b = PackPairs(Fp4OfF32(_mm512_mul_ps(block.b, block.inverse)));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(packed + i * (kBlock / 2)), _mm_unpacklo_epi64(a, b));
-    stored[i] = static_cast<uint8_t>(block.exponent + 127);
-  }
-  return undone;
-}
-
-MODELSLIM_WIDE_INLINE __m128i MxFp8Of(__m512 scaled) {
-  const __m512i bits = _mm512_and_si512(_mm512_castps_si512(scaled), _mm512_set1_epi32(0x7fffffff));
-  const __m512i normal = _mm512_sub_epi32(_mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x80000)), 20),
-                                          _mm512_set1_epi32(960));
-  const __m512 fine =
-      _mm512_add_ps(_mm512_mul_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(512.0f)), _mm512_set1_ps(0.5f));
-  const __mmask16 small = _mm512_cmplt_epi32_mask(bits, _mm512_set1_epi32(0x3c800000));
-  __m512i code = _mm512_mask_cvttps_epi32(normal, small, fine);
-  code = _mm512_min_epi32(code, _mm512_set1_epi32(0x7e));
-  const __mmask16 negative = _mm512_cmp_ps_mask(scaled, _mm512_setzero_ps(), _CMP_LT_OQ);
-  return _mm512_cvtepi32_epi8(_mm512_mask_add_epi32(code, negative, code, _mm512_set1_epi32(0x80)));
-}
-
-MODELSLIM_WIDE uint64_t MxFp8F32(const float* x, int64_t blocks, const MxExponentTable& table, uint8_t* codes,
-                                 uint8_t* stored) {
-  uint64_t undone = 0;
-  for (int64_t i = 0; i < blocks; ++i) {
-    const Block block = LoadBlock(x + i * kBlock, table);
-    if (!block.done) {
-      undone |= uint64_t{1} << i;
-      continue;
-    }
-    __m128i* out = reinterpret_cast<__m128i*>(codes + i * kBlock);
-    _mm_storeu_si128(out, MxFp8Of(_mm512_mul_ps(block.a, block.inverse)));
-    _mm_storeu_si128(out + 1, MxFp8Of(_mm512_mul_ps(block.b, block.inverse)));
-    stored[i] = static_cast<uint8_t>(block.exponent + 127);
-  }
-  return undone;
-}
-
-constexpr WideRowKernels kWide = {LargestOf16, LargestOf32, PackPairBF16, PackPairF32, Fp8BF16,
-                                  Fp8F32,      MxFp4BF16,   MxFp8BF16,    MxFp4F32,    MxFp8F32};
+constexpr WideRowKernels kWide = {LargestOf16, LargestOf32,   PackPairBF16,  PackPairF32,  Fp8BF16,
+                                  Fp8F32,      WideMxFp4BF16, WideMxFp8BF16, WideMxFp4F32, WideMxFp8F32};
 
 }  // namespace
 

@@ -16,40 +16,42 @@
 namespace modelslim::smooth_int8 {
 namespace {
 
-// Rows become columns of four bytes.
-template <class Byte>
-MODELSLIM_INLINE void Interleave(const float* q, int64_t rows, int64_t columns, int64_t quads, int64_t width,
-                                 int offset, Byte* out) {
-  const int64_t full = columns / 4;
-  if (rows < width || full < quads) std::memset(out, 0, static_cast<size_t>(quads * width * 4));
+// Rows become columns of four bytes. Flipping the highest bit adds 128.
+template <int64_t kWidth, uint32_t kFlip, class Byte>
+MODELSLIM_INLINE void Interleave(const ByteRows& from, int64_t quads, Byte* out) {
+  const int64_t rows = from.rows, full = from.columns / 4;
+  if (rows < kWidth || full < quads) std::memset(out, 0, static_cast<size_t>(quads * kWidth * 4));
+  const auto quad = [&](int64_t r, int64_t k, int64_t bytes) {
+    uint32_t word = 0, flip = 0;
+    std::memcpy(&word, from.q + r * from.stride + 4 * k, static_cast<size_t>(bytes));
+    std::memset(&flip, static_cast<int>(kFlip), static_cast<size_t>(bytes));
+    word ^= flip;
+    std::memcpy(out + (k * kWidth + r) * 4, &word, 4);
+  };
   for (int64_t k = 0; k < full; ++k) {
-    for (int64_t r = 0; r < rows; ++r) {
-      const float* const from = q + r * columns + 4 * k;
-      Byte* const to = out + (k * width + r) * 4;
-      for (int i = 0; i < 4; ++i) to[i] = static_cast<Byte>(static_cast<int>(from[i]) + offset);
+    if (rows == kWidth) {
+      for (int64_t r = 0; r < kWidth; ++r) quad(r, k, 4);
+    } else {
+      for (int64_t r = 0; r < rows; ++r) quad(r, k, 4);
     }
   }
-  for (int64_t c = full * 4; c < columns; ++c) {
-    for (int64_t r = 0; r < rows; ++r) {
-      out[(c / 4 * width + r) * 4 + c % 4] = static_cast<Byte>(static_cast<int>(q[r * columns + c]) + offset);
-    }
-  }
+  for (int64_t r = 0; r < rows && full < quads; ++r) quad(r, full, from.columns % 4);
 }
 
 }  // namespace
 
-MODELSLIM_MULTIVERSION void PackTile(const float* q, int64_t rows, int64_t columns, int64_t quads, int8_t* out) {
-  Interleave(q, rows, columns, quads, kTileRows, 0, out);
-}
+void PackTile(const ByteRows& from, int64_t quads, int8_t* out) { Interleave<kTileRows, 0>(from, quads, out); }
 
-MODELSLIM_MULTIVERSION void PackPanel(const float* q, int64_t rows, int64_t columns, int64_t quads, uint8_t* out) {
-  Interleave(q, rows, columns, quads, kPanelRows, 128, out);
-}
+void PackPanel(const ByteRows& from, int64_t quads, uint8_t* out) { Interleave<kPanelRows, 0x80>(from, quads, out); }
 
-MODELSLIM_MULTIVERSION int32_t SumOfIntegers(const float* q, int64_t count) {
+MODELSLIM_MULTIVERSION int32_t ToBytes(const float* q, int64_t count, int8_t* out) {
   int32_t sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t c = 0; c < count; ++c) sum += static_cast<int32_t>(q[c]);
+  for (int64_t c = 0; c < count; ++c) {
+    const auto value = static_cast<int32_t>(q[c]);
+    sum += value;
+    out[c] = static_cast<int8_t>(value);
+  }
   return sum;
 }
 
@@ -112,6 +114,9 @@ MODELSLIM_VNNI_TARGET void Multiply(const int8_t* a, const uint8_t* b, int64_t q
 template <class T>
 MODELSLIM_VNNI_TARGET double Tile(const TileOperands& o, const T* g, int64_t g_stride) {
   alignas(64) int32_t sums[kTileRows * kPanelRows];
+  // A line of every row of g, each on a page of its own, which no hardware guesses: there when the sums are.
+  for (int64_t r = 0; r < o.rows; ++r) __builtin_prefetch(g + r * g_stride);
+  for (int64_t r = 0; r < o.rows; ++r) __builtin_prefetch(g + r * g_stride + o.columns - 1);
   Multiply(o.a, o.b, o.quads, sums);
   __m512 errors = _mm512_setzero_ps();
   for (int64_t begin = 0; begin < o.columns; begin += 16) {

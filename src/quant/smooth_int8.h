@@ -14,13 +14,17 @@ inline constexpr int64_t kMaxColumns = 65536;  // beyond, int32 sums could overf
 // Whether this machine has the instructions (AVX-512 VNNI). Elsewhere the other functions must not be called.
 bool Available();
 
-// Interleaves `rows` rows of K int8 values, given as integers in f32, [rows][columns], into quads: [K/4][width][4]
-// bytes. Missing rows and columns are zero. For weights 128 is added to every byte. width is kTileRows or kPanelRows.
-void PackTile(const float* q, int64_t rows, int64_t columns, int64_t quads, int8_t* out);
-void PackPanel(const float* q, int64_t rows, int64_t columns, int64_t quads, uint8_t* out);
+// Integers within -128 .. 127, given in f32, as bytes; returns their sum.
+int32_t ToBytes(const float* q, int64_t count, int8_t* out);
 
-// Sum of integers given in f32.
-int32_t SumOfIntegers(const float* q, int64_t count);
+// Interleaves `rows` rows of K int8 values, each `stride` after the one before, into quads: [K/4][width][4] bytes.
+// Missing rows and columns are zero. For weights 128 is added to every byte. width is kTileRows or kPanelRows.
+struct ByteRows {
+  const int8_t* q;
+  int64_t rows, columns, stride;
+};
+void PackTile(const ByteRows& from, int64_t quads, int8_t* out);
+void PackPanel(const ByteRows& from, int64_t quads, uint8_t* out);
 
 struct TileOperands {
   const int8_t* a;       // one tile of activations

@@ -1,5 +1,6 @@
 #include "quant/smooth_operands.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -34,14 +35,25 @@ MODELSLIM_INLINE int32_t ScaledRow(const T* x, const float* scale, Side side, in
   return largest;
 }
 
+MODELSLIM_INLINE float Integer(float quotient) {
+  const float low = quotient < -kLimit ? -kLimit : quotient;
+  return ((low > kLimit ? kLimit : low) + kRoundingMagic) - kRoundingMagic;
+}
+
 template <class T>
 MODELSLIM_INLINE void RoundRow(const float* v, float delta, int64_t count, float* q) {
+  // A quotient of two bf16 numbers is never near a tie (see affine_kernels.cc): the reciprocal gives the same bits.
+  if (DTypeOf<T>() == DType::kBF16 && delta > 0x1p-100f && delta < 0x1p100f) {
+    const float inverse = 1.0f / delta;
 #pragma omp simd
-  for (int64_t c = 0; c < count; ++c) {
-    const float quotient = FastRound<T>(v[c] / delta);
-    const float low = quotient < -kLimit ? -kLimit : quotient;
-    q[c] = ((low > kLimit ? kLimit : low) + kRoundingMagic) - kRoundingMagic;
+    for (int64_t c = 0; c < count; ++c) {
+      const uint32_t rounded = (std::bit_cast<uint32_t>(v[c] * inverse) + 0x8000u) & 0xffff0000u;
+      q[c] = Integer(std::bit_cast<float>(rounded));
+    }
+    return;
   }
+#pragma omp simd
+  for (int64_t c = 0; c < count; ++c) q[c] = Integer(FastRound<T>(v[c] / delta));
 }
 
 template <class T>
@@ -90,9 +102,13 @@ MODELSLIM_INLINE float BestFactor(const float* q, float delta, int64_t count) {
   return static_cast<float>(top / bottom);
 }
 
-template <class T>
-MODELSLIM_INLINE float Fit(const float* v, const float* q, float delta, int64_t count, ColumnErrors* errors) {
-  const float factor = BestFactor<T>(q, delta, count);
+// Several rows in one pass over the sums, which are longer than the first-level cache.
+template <class T, int64_t kRows>
+MODELSLIM_INLINE void Fit(const FittedRows& from, int64_t first, ColumnErrors* errors, float* factors) {
+  const int64_t count = from.count, stride = from.stride;
+  const float *const v = from.v + first * stride, *const q = from.q + first * stride, *const delta = from.delta + first;
+  float* const factor = factors + first;
+  for (int64_t r = 0; r < kRows; ++r) factor[r] = BestFactor<T>(q + r * stride, delta[r], count);
   float* const rounded_square = errors->rounded_square.data();
   float* const exact_square = errors->exact_square.data();
   float* const rounded_dot = errors->rounded_dot.data();
@@ -100,21 +116,36 @@ MODELSLIM_INLINE float Fit(const float* v, const float* q, float delta, int64_t 
   float* const energy = errors->energy.data();
 #pragma omp simd
   for (int64_t c = 0; c < count; ++c) {
-    const float rounded = FastRound<T>(q[c] * delta) - v[c], exact = q[c] * factor - v[c];
-    rounded_square[c] += rounded * rounded;
-    exact_square[c] += exact * exact;
-    rounded_dot[c] += rounded * v[c];
-    exact_dot[c] += exact * v[c];
-    energy[c] += v[c] * v[c];
+    float sums[5] = {rounded_square[c], exact_square[c], rounded_dot[c], exact_dot[c], energy[c]};
+#pragma GCC unroll 4
+    for (int64_t r = 0; r < kRows; ++r) {
+      const float value = v[r * stride + c], integer = q[r * stride + c];
+      const float rounded = FastRound<T>(integer * delta[r]) - value, exact = integer * factor[r] - value;
+      sums[0] += rounded * rounded;
+      sums[1] += exact * exact;
+      sums[2] += rounded * value;
+      sums[3] += exact * value;
+      sums[4] += value * value;
+    }
+    rounded_square[c] = sums[0];
+    exact_square[c] = sums[1];
+    rounded_dot[c] = sums[2];
+    exact_dot[c] = sums[3];
+    energy[c] = sums[4];
   }
-  return factor;
 }
 
-MODELSLIM_MULTIVERSION float FitBF16(const float* v, const float* q, float delta, int64_t count, ColumnErrors* errors) {
-  return Fit<BF16>(v, q, delta, count, errors);
+template <class T>
+MODELSLIM_INLINE void FitAll(const FittedRows& from, ColumnErrors* errors, float* factors) {
+  if (from.rows == kFitRows) return Fit<T, kFitRows>(from, 0, errors, factors);
+  for (int64_t r = 0; r < from.rows; ++r) Fit<T, 1>(from, r, errors, factors);
 }
-MODELSLIM_MULTIVERSION float FitF16(const float* v, const float* q, float delta, int64_t count, ColumnErrors* errors) {
-  return Fit<F16>(v, q, delta, count, errors);
+
+MODELSLIM_MULTIVERSION void FitBF16(const FittedRows& from, ColumnErrors* errors, float* factors) {
+  FitAll<BF16>(from, errors, factors);
+}
+MODELSLIM_MULTIVERSION void FitF16(const FittedRows& from, ColumnErrors* errors, float* factors) {
+  FitAll<F16>(from, errors, factors);
 }
 
 // Sixteen partial sums whatever the vectors' width, so that the order of additions is always the same.
@@ -209,10 +240,10 @@ void ColumnErrors::Add(const ColumnErrors& other) {
   add(&energy, other.energy);
 }
 
-float FitRow(const float* v, const float* q, float delta, DType dtype, int64_t count, ColumnErrors* errors) {
-  if (dtype == DType::kBF16) return FitBF16(v, q, delta, count, errors);
-  if (dtype == DType::kF16) return FitF16(v, q, delta, count, errors);
-  return delta;
+void FitRows(const FittedRows& from, DType dtype, ColumnErrors* errors, float* factor) {
+  if (dtype == DType::kBF16) return FitBF16(from, errors, factor);
+  if (dtype == DType::kF16) return FitF16(from, errors, factor);
+  std::copy(from.delta, from.delta + from.rows, factor);
 }
 
 double SquaredError(const void* y, const void* g, DType dtype, int64_t count) {

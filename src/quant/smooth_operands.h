@@ -27,8 +27,16 @@ struct ColumnErrors {
   void Reset(int64_t columns);
   void Add(const ColumnErrors& other);
 };
-// Adds one row; returns the factor f that makes f * q closest to the rounded values.
-float FitRow(const float* v, const float* q, float delta, DType dtype, int64_t count, ColumnErrors* errors);
+// A few rows of v and q, `stride` elements apart, with their deltas.
+inline constexpr int64_t kFitRows = 4;
+struct FittedRows {
+  const float* v;
+  const float* q;
+  const float* delta;           // [rows]
+  int64_t rows, count, stride;  // rows: at most kFitRows
+};
+// Adds the rows; `factor` [rows] gets the factors f that make f * q closest to the rounded values.
+void FitRows(const FittedRows& from, DType dtype, ColumnErrors* errors, float* factor);
 
 // Sum over i of round(round(y - g)^2), each step rounded to dtype, added up in f64.
 double SquaredError(const void* y, const void* g, DType dtype, int64_t count);

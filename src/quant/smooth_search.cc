@@ -168,9 +168,14 @@ FlexSearchResult FlexSmoothSearch(const ConstView& act, std::span<const ConstVie
   const bool int8 = can && (options.products == Products::kInt8 ||
                             (options.products == Products::kAuto && trials.work() >= kEstimateFrom));
 
+  std::vector<float> known_scale;  // of the first stage's winner, which the second meets again
   const auto stage = [&](int first, float best, const auto& scale_of) {
-    const auto exact = [&](int i, float bound) { return trials.Exact(scale_of(i), bound); };
-    const auto estimate = [&](int i, float bound) { return trials.Estimate(scale_of(i), bound); };
+    const auto trial = [&](auto run, int i, float bound) {
+      const std::vector<float> scale = scale_of(i);
+      return scale == known_scale ? SmoothTrials::Error{result.error, result.error} : (trials.*run)(scale, bound);
+    };
+    const auto exact = [=](int i, float bound) { return trial(&SmoothTrials::Exact, i, bound); };
+    const auto estimate = [=](int i, float bound) { return trial(&SmoothTrials::Estimate, i, bound); };
     return int8 ? Stage(first, best, estimate, exact) : Stage(first, best, exact, exact);
   };
   const bool mend = options.skip_zero_rows;
@@ -180,6 +185,7 @@ FlexSearchResult FlexSmoothSearch(const ConstView& act, std::span<const ConstVie
   if (const auto winner = stage1.Winner()) {
     result.alpha = GridValue(*winner);
     result.error = stage1.ErrorAt(*winner);
+    known_scale = TrialScale(a, w, result.alpha, 1.0 - result.alpha, mend);
   }
   const int middle = std::clamp(static_cast<int>(std::lround((1.0 - result.alpha) * 20)), 0, kGrid - 1);
   const Stage stage2 =

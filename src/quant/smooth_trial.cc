@@ -21,6 +21,7 @@ using smooth_operands::Side;
 constexpr int64_t kTilesAtOnce = 8;                             // packed activations that stay in the second cache
 constexpr int64_t kRowsAtOnce = 11 * kTilesAtOnce * kTileRows;  // between two looks at the bound
 constexpr int64_t kPanelsAtOnce = 32;
+constexpr int64_t kRowGap = 64;
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
@@ -78,29 +79,37 @@ template <class Byte>
 void Packed<Byte>::PackOneTile(const ConstView& from, int64_t first_row, int64_t tile_index,
                                const std::vector<float>& factors, Side side, ColumnErrors* piece_errors,
                                std::atomic<bool>* all_fine) {
+  constexpr int64_t kTogether = smooth_operands::kFitRows;
   const int64_t columns = from.cols(), begin = tile_index * tile, count = std::min(tile, rows - begin);
-  const bool half = from.dtype != DType::kF32;
+  // Rows a power of two apart would fall into the same few lines of the cache.
+  const int64_t stride = columns + kRowGap;
   thread_local std::vector<float> q, v;
-  q.resize(tile * columns);
-  v.resize(columns);
-  for (int64_t r = 0; r < count; ++r) {
-    float* const row = q.data() + r * columns;
-    const float delta = smooth_operands::QuantizeRow(RowOf(from, first_row + begin + r), from.dtype, factors.data(),
-                                                     side, columns, half ? v.data() : row, row);
-    if (delta == 0.0f) {
-      *all_fine = false;
-      return;
+  thread_local std::vector<int8_t> integers;
+  q.resize(kTogether * stride);
+  v.resize(from.dtype != DType::kF32 ? kTogether * stride : 0);  // f32 needs none: it is not fitted
+  integers.resize(tile * stride);
+  for (int64_t first = 0; first < count; first += kTogether) {
+    const int64_t together = std::min(kTogether, count - first);
+    float delta[kTogether];
+    for (int64_t r = 0; r < together; ++r) {
+      float* const row = q.data() + r * stride;
+      delta[r] = smooth_operands::QuantizeRow(RowOf(from, first_row + begin + first + r), from.dtype, factors.data(),
+                                              side, columns, v.empty() ? row : v.data() + r * stride, row);
+      if (delta[r] == 0.0f) {
+        *all_fine = false;
+        return;
+      }
+      sum[begin + first + r] = smooth_int8::ToBytes(row, columns, integers.data() + (first + r) * stride);
     }
-    scale[begin + r] = smooth_operands::FitRow(v.data(), row, delta, from.dtype, columns, piece_errors);
+    smooth_operands::FitRows({v.data(), q.data(), delta, together, columns, stride}, from.dtype, piece_errors,
+                             &scale[begin + first]);
   }
   Byte* const out = bytes.data() + tile_index * quads * tile * 4;
+  const smooth_int8::ByteRows from_bytes{integers.data(), count, columns, stride};
   if constexpr (std::is_signed_v<Byte>) {
-    for (int64_t r = 0; r < count; ++r) {
-      sum[begin + r] = smooth_int8::SumOfIntegers(q.data() + r * columns, columns);
-    }
-    smooth_int8::PackTile(q.data(), count, columns, quads, out);
+    smooth_int8::PackTile(from_bytes, quads, out);
   } else {
-    smooth_int8::PackPanel(q.data(), count, columns, quads, out);
+    smooth_int8::PackPanel(from_bytes, quads, out);
   }
 }
 
@@ -155,14 +164,14 @@ double SquaredErrorOf(const PackedActivations& a, const PackedWeights& b, const 
   const int64_t row_tasks = CeilDiv(tiles, kTilesAtOnce), column_tasks = CeilDiv(panels, kPanelsAtOnce);
   std::vector<double> parts(row_tasks * column_tasks);
   const int64_t stride = b.rows, element = static_cast<int64_t>(DTypeSize(reference.dtype()));
+  const auto* const products = static_cast<const std::byte*>(reference.view().data);
   ParallelFor(row_tasks * column_tasks, [&](int64_t task) {
     const int64_t first_tile = task / column_tasks * kTilesAtOnce, first_panel = task % column_tasks * kPanelsAtOnce;
     double sum = 0;
     for (int64_t p = first_panel; p < std::min(panels, first_panel + kPanelsAtOnce); ++p) {
       for (int64_t t = first_tile; t < std::min(tiles, first_tile + kTilesAtOnce); ++t) {
         const int64_t row = t * kTileRows, column = p * kPanelRows;
-        const std::byte* const g =
-            static_cast<const std::byte*>(reference.view().data) + ((first_row + row) * stride + column) * element;
+        const std::byte* const g = products + ((first_row + row) * stride + column) * element;
         sum += smooth_int8::TileError({a.Tile(t), &a.scale[row], &a.sum[row], std::min(kTileRows, a.rows - row),
                                        b.Tile(p), &b.scale[column], std::min(kPanelRows, b.rows - column), a.quads},
                                       g, reference.dtype(), stride);

@@ -1,5 +1,8 @@
 #include "tensor/tensor.h"
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -12,39 +15,59 @@ namespace modelslim {
 namespace {
 
 constexpr size_t kAlignment = 64, kRecycleFrom = 1 << 20, kKeepAtMost = size_t{256} << 20;
+constexpr size_t kHugePage = size_t{2} << 20;
 
 // Freed buffers of at least kRecycleFrom bytes wait here for the next taker of about their size. Bounded, so that what
-// is kept never matters beside the memory limit.
+// is kept never matters beside the memory limit: the sizes that nobody asked for longest give way.
 class Recycler {
  public:
   std::byte* Take(size_t bytes, size_t* capacity) {
     const std::lock_guard lock(mutex_);
     const auto found = free_.lower_bound(bytes);
     if (found == free_.end() || found->first > bytes + bytes / 8) return nullptr;
-    std::byte* data = found->second;
     *capacity = found->first;
-    kept_ -= found->first;
-    free_.erase(found);
-    return data;
+    return Remove(found);
   }
 
   bool Give(std::byte* data, size_t capacity) {
+    if (capacity > kKeepAtMost) return false;
     const std::lock_guard lock(mutex_);
-    if (kept_ + capacity > kKeepAtMost) return false;
+    while (kept_ + capacity > kKeepAtMost) {
+      std::free(Remove(std::ranges::min_element(free_, {}, [](const auto& entry) { return entry.second.given; })));
+    }
     kept_ += capacity;
-    free_.emplace(capacity, data);
+    free_.emplace(capacity, Buffer{data, ++given_});
     return true;
   }
 
-  ~Recycler() {
-    for (auto& [capacity, data] : free_) std::free(data);
+ private:
+  struct Buffer {
+    std::byte* data;
+    uint64_t given;  // when, counted in buffers
+  };
+
+  std::byte* Remove(std::multimap<size_t, Buffer>::iterator entry) {
+    std::byte* const data = entry->second.data;
+    kept_ -= entry->first;
+    free_.erase(entry);
+    return data;
   }
 
- private:
   std::mutex mutex_;
-  std::multimap<size_t, std::byte*> free_;
+  std::multimap<size_t, Buffer> free_;
   size_t kept_ = 0;
+  uint64_t given_ = 0;
 };
+
+// Large buffers ask for huge pages: a fault for every 2 MiB instead of every 4 KiB.
+std::byte* Allocate(size_t bytes) {
+  if (bytes < 2 * kHugePage) return static_cast<std::byte*>(std::aligned_alloc(kAlignment, bytes));
+  auto* const data = static_cast<std::byte*>(std::aligned_alloc(kHugePage, bytes));
+#ifdef MADV_HUGEPAGE
+  if (data != nullptr) madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // refused: slower, no more
+#endif
+  return data;
+}
 
 Recycler& TheRecycler() {
   static Recycler* const recycler = new Recycler;  // outlives tensors with static storage
@@ -84,7 +107,7 @@ Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape
       (bytes() + kAlignment) / kAlignment * kAlignment;  // never zero: an empty tensor is still a tensor
   size_t capacity = need;
   std::byte* data = need >= kRecycleFrom ? TheRecycler().Take(need, &capacity) : nullptr;
-  if (data == nullptr) data = static_cast<std::byte*>(std::aligned_alloc(kAlignment, need));
+  if (data == nullptr) data = Allocate(need);
   if (data == nullptr) {
     throw Error(
         ErrorCode::kUnexpected,

@@ -34,6 +34,15 @@ Tensor AwkwardRows(DType dtype, int64_t cols) {
   row([](int64_t i) {
     return std::ldexp(1.0f + 0.0078125f * static_cast<float>(i % 128), static_cast<int>(i % 24) - 16);
   });
+  // Around the steps of e2m1 and e4m3, under small and large exponents, beside numbers that vanish.
+  for (const int exponent : {-90, -3, 0, 1, 9, 14}) {
+    row([&](int64_t i) {
+      const float step = std::ldexp(0.25f, static_cast<int>(i % 5)), sign = i % 2 == 0 ? 1.0f : -1.0f;
+      const float near = i % 3 == 0 ? step : std::nextafterf(step, i % 3 == 1 ? 0.0f : 8.0f);
+      const float tiny = std::ldexp(1.0f, -126 - static_cast<int>(i % 24));
+      return sign * (i % 7 == 6 && dtype == DType::kF32 ? tiny : std::ldexp(near, exponent));
+    });
+  }
   return reference::Make(dtype, {static_cast<int64_t>(values.size()) / cols, cols}, values);
 }
 
