@@ -188,7 +188,7 @@ std::vector<Subgraph> DeepseekFamily::Subgraphs(int block) const {
 
 std::optional<RotationPlan> DeepseekFamily::Rotations() const {
   RotationPlan plan;
-  plan.matrix_dtype = traits_.rotation_dtype;
+  plan.root_dtype = traits_.rotation_dtype;
   plan.matrices.push_back({sizes_.hidden, false});
   if (config_.mla.q_lora > 0) plan.matrices.push_back({config_.mla.q_lora, true});
   plan.matrices.push_back({config_.mla.v, false});

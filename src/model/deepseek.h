@@ -83,9 +83,9 @@ Tensor DeepseekExperts(const DeepseekConfig& config, Block& block, const UnitFor
 std::vector<int32_t> ShiftIds(std::span<const int32_t> ids, int32_t next);
 
 // eh_proj([enorm(embed(shifted ids)) | hnorm(hidden)]). `next` are the predicted ids, one per sample; hidden [rows, H].
-// `bf16_ids`: the shifted ids are rounded to bf16 first, the predicted ones not. That is what 26.1.0 does to a bf16 V3.2
-// (its ids pass through a tensor of the default type), so its calibration of the MTP layer sees other tokens than it
-// should; so do we, to find its scales.
+// `bf16_ids`: the shifted ids are rounded to bf16 first, the predicted ones not. That is what 26.1.0 does to a bf16
+// V3.2 (its ids pass through a tensor of the default type), so its calibration of the MTP layer sees other tokens than
+// it should; so do we, to find its scales.
 Tensor MtpInput(Block& block, const ForwardContext& context, std::span<const int32_t> next, const ConstView& hidden,
                 bool bf16_ids = false);
 

@@ -113,9 +113,9 @@ struct NormFusion {
 };
 struct RotationPlan {
   std::vector<RotationSpec> matrices;
-  // Of the matrices' elements: the model's where 26.1.0 makes them while that is torch's default type, so that they are
-  // orthogonal only to bf16 rounding.
-  DType matrix_dtype = DType::kF32;
+  // In which 26.1.0 takes the square root that scales a Hadamard matrix: the model's type where that is torch's default
+  // type at the time, so that the matrix is orthogonal only to bf16 rounding (5.65625 for the root of 32).
+  DType root_dtype = DType::kF32;
   std::vector<NormFusion> fusions;
   std::vector<RotationStep> pre_run;  // embeddings
   std::vector<RotationStep> steps;    // in execution order inside a block (the lists of all blocks one after another)

@@ -214,7 +214,8 @@ class Quarot : public Processor {
       options.mode = spec.shifted ? RotationMode::kBlockHadamardShifted : RotationMode::kHadamard;
       options.block_size = own_.block_size;
       const std::string what = path() + ": a rotation of size " + std::to_string(spec.size);
-      matrices.push_back(Rotation::Make(spec.size, options, what).CastTo(rotations.matrix_dtype));
+      options.root_dtype = rotations.root_dtype;
+      matrices.push_back(Rotation::Make(spec.size, options, what));
     }
     return matrices;
   }

@@ -98,14 +98,18 @@ RotationFactor TransposedFactor(const RotationFactor& factor) {
   return turned;
 }
 
+float InverseRoot(int64_t block, const RotationOptions& options) {
+  return 1.0f / RoundTo(options.root_dtype, std::sqrt(static_cast<float>(block)));
+}
+
 // M P M, M P M P' M' or M P M P' M' P M P' M'. Pairs of M have the exact scale 1 / block where every block is a
 // Hadamard.
 std::vector<RotationFactor> ShiftedFactors(int64_t size, int64_t block, const RotationOptions& options,
                                            const std::string& what) {
   static constexpr std::string_view kWords[] = {"MPM", "MPMpm", "MPMpmPMpm"};
   const std::string_view word = kWords[options.rot_step - 1];
-  const float root = 1.0f / std::sqrt(static_cast<float>(block));
-  const bool exact_pairs = options.identity_blocks.empty();
+  const float root = InverseRoot(block, options);
+  const bool exact_pairs = options.identity_blocks.empty() && options.root_dtype == DType::kF32;
   int64_t left = std::ranges::count_if(word, [](char c) { return c == 'M' || c == 'm'; });
   bool second = false;
   std::vector<RotationFactor> factors;
@@ -196,7 +200,7 @@ Rotation Rotation::Make(int64_t size, const RotationOptions& options, const std:
   if (shifted) {
     impl->factors = ShiftedFactors(size, block, options, what);
   } else {
-    impl->factors = {BlockFactor(size, block, 1.0f / std::sqrt(static_cast<float>(block)), options, what)};
+    impl->factors = {BlockFactor(size, block, InverseRoot(block, options), options, what)};
   }
   return Rotation(std::move(impl));
 }

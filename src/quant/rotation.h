@@ -19,8 +19,9 @@ struct RotationBlock;
 
 struct RotationOptions {
   RotationMode mode = RotationMode::kHadamard;
-  int64_t block_size = -1;  // -1: the whole size (kHadamard), 32 (kBlockHadamardShifted)
-  uint32_t seed = 1234;     // of the signs, drawn anew for every matrix; all blocks share them
+  int64_t block_size = -1;         // -1: the whole size (kHadamard), 32 (kBlockHadamardShifted)
+  DType root_dtype = DType::kF32;  // the root of the block size is rounded to it
+  uint32_t seed = 1234;            // of the signs, drawn anew for every matrix; all blocks share them
   // kBlockHadamardShifted only. 1: M P M. 2: M P M P' M'. 3: M P M P' M' P M P' M' (' = transposed).
   int rot_step = 1;
   std::vector<int64_t> identity_blocks = {};  // blocks of M that are the identity
