@@ -100,8 +100,11 @@ int Run(int64_t tokens) {
       const double rate = ProductRate(mean);
       ForwardContext context;
       context.groups = {offsets, 0};
-      context.keep_packed = keep;
-      const double seconds = SecondsOf([&] { SoftmaxMoe(moe, block, Activation::kSilu, x.view(), context); });
+      context.keep = keep ? Keep::kPacked : Keep::kValues;
+      const auto unit = [&](const std::string& prefix, const ConstView& rows, const RowGroups& groups) {
+        return GatedMlp(block, prefix, Activation::kSilu, rows, groups, context.keep);
+      };
+      const double seconds = SecondsOf([&] { SoftmaxMoe(moe, block, unit, x.view(), context); });
       std::printf("weights prepared %s: %.1f GFLOP/s, products of %ld rows alone %.1f GFLOP/s\n",
                   keep ? "once" : "in every call", work / seconds * 1e-9, static_cast<long>(mean), rate * 1e-9);
       best = std::max(best, work / seconds / rate);
