@@ -11,7 +11,6 @@
 
 #include "base/parallel.h"
 #include "kernels/gemm.h"
-#include "kernels/gemm.h"
 #include "model/decoder_family.h"
 #include "model/layout_builder.h"
 #include "model/moe_config.h"
