@@ -17,6 +17,7 @@ namespace modelslim {
 namespace {
 
 constexpr size_t kPiece = size_t{8} << 20;
+constexpr uint64_t kAhead = 8 * kPiece;  // what the kernel is asked for in advance: page faults alone read slowly
 
 std::vector<fs::path> WeightFiles(const fs::path& directory) {
   std::vector<fs::path> files;
@@ -76,8 +77,11 @@ void Copy(const fs::path& source, const fs::path& output, const fs::path& target
   uint64_t done = 0, sent = 0;
   for (const fs::path& input : inputs) {
     const MappedFile file(input);
-    for (uint64_t at = 0; at < file.bytes().size(); at += kPiece) {
-      const size_t size = static_cast<size_t>(std::min<uint64_t>(kPiece, file.bytes().size() - at));
+    const uint64_t total = file.bytes().size();
+    file.WillNeed(0, kAhead);
+    for (uint64_t at = 0; at < total; at += kPiece) {
+      const size_t size = static_cast<size_t>(std::min<uint64_t>(kPiece, total - at));
+      file.WillNeed(at + kAhead, kPiece);
       std::memcpy(piece.data(), file.bytes().data() + at, size);
       done += size;
       // As much of what was read as keeps the output in step with the input.
