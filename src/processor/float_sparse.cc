@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "base/log.h"
+#include "processor/input_tape.h"
 #include "quant/sparse.h"
 
 namespace modelslim {
@@ -14,16 +16,26 @@ namespace {
 // Every sample is one entry of the statistics, as every forward of the reference is.
 class SparseObserver : public InputObserver {
  public:
-  explicit SparseObserver(int64_t channels) : stats_(channels) {}
-  void Observe(const ConstView& x, const RowGroups& groups) override {
-    for (int64_t s = 0; s < groups.samples(); ++s) {
-      if (groups.offsets[s] < groups.offsets[s + 1]) stats_.Add(x.Rows(groups.offsets[s], groups.offsets[s + 1]));
-    }
+  SparseObserver(const fs::path& scratch, int64_t channels)
+      : channels_(channels), inputs_(scratch, channels, [this](InputTape& tape) { Fold(tape); }) {}
+  void Observe(const ConstView& x, const RowGroups& groups) override { inputs_.Add(x, groups); }
+  int64_t rows() const { return inputs_.rows(); }
+  const SparseStats& Stats() {
+    inputs_.Finish();
+    return *stats_;
   }
-  const SparseStats& stats() const { return stats_; }
 
  private:
-  SparseStats stats_;
+  void Fold(InputTape& tape) {
+    if (!stats_) stats_.emplace(channels_);
+    for (const InputTape::Chunk& sample : tape.chunks()) {
+      stats_->Add(tape.Rows(sample.begin, sample.begin + sample.offsets.back()));
+    }
+  }
+
+  int64_t channels_;
+  WaitingInputs inputs_;
+  std::optional<SparseStats> stats_;
 };
 
 class FloatSparse : public Processor {
@@ -55,23 +67,25 @@ class FloatSparse : public Processor {
     for (LinearModule* module : block.linears()) {
       const auto decision = state.plan.linears.find(module->name());
       if (decision->second.by != path()) continue;
-      const auto made = observers_.try_emplace(module->name(), module->info().in_features());
+      const auto made = observers_.try_emplace(module->name(), state.scratch, module->info().in_features());
       module->observers().push_back(&made.first->second);
     }
   }
 
   void Postprocess(Block& block, RunState&) override {
-    for (auto& [name, observer] : observers_) {
+    while (!observers_.empty()) {
+      const auto next = observers_.begin();
+      auto& [name, observer] = *next;
       LinearModule& module = *block.FindLinear(name);
       std::erase(module.observers(), &observer);
-      if (observer.stats().entries() == 0) {
+      if (observer.rows() > 0) {
+        module.weight().Set(
+            AdmmSparsify(module.weight().Get(), observer.Stats(), options_, module.weight().name()).weight);
+      } else {
         LogWarning(fmt::format("{} (float_sparse): no token reached {}, so it is not pruned", path(), name));
-        continue;
       }
-      module.weight().Set(
-          AdmmSparsify(module.weight().Get(), observer.stats(), options_, module.weight().name()).weight);
+      observers_.erase(next);
     }
-    observers_.clear();
   }
 
  private:

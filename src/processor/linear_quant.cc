@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "config/quant_mode.h"
@@ -75,16 +76,17 @@ class LinearQuant : public Processor {
     spec_.weight.december_2025 = state.plan.december_2025;
     const int64_t sampled = state.measure_errors ? SampledRows(block.info()) : 0;
     for (LinearModule* module : block.linears()) {
-      if (state.plan.linears.find(module->name())->second.by == path()) StartCalibration(*module, spec_, sampled);
+      if (state.plan.linears.find(module->name())->second.by == path())
+        StartCalibration(*module, spec_, state.scratch, sampled);
     }
   }
 
   void Postprocess(Block& block, RunState& state) override {
-    std::vector<std::string> unseen;
+    std::vector<LinearModule*> unseen;
     for (LinearModule* module : block.linears()) {
-      if (!IsUnseen(*module) || (state.idle_experts == IdleExperts::kPool && Pool(*module, block, state))) continue;
-      unseen.push_back(module->name());
+      if (IsUnseen(*module)) unseen.push_back(module);
     }
+    if (state.idle_experts == IdleExperts::kPool) Pool(block, state, &unseen);
     if (!unseen.empty()) RefuseUnseen(unseen);
     for (LinearModule* module : block.linears()) {
       if (!IsCalibrating(*module)) continue;
@@ -114,29 +116,43 @@ class LinearQuant : public Processor {
     if (spec_.mode == QuantMode::kW4A4MXFP4DualScale) decision.group_size = spec_.weight.dual_block_size;
   }
 
-  // Lets an expert's layer use what its siblings saw.
-  bool Pool(LinearModule& unseen, Block& block, RunState& state) const {
-    const std::string expert = ExpertOf(unseen.name());
-    if (expert.empty()) return false;
-    const std::string experts = expert.substr(0, expert.rfind('.') + 1), role = unseen.name().substr(expert.size());
-    std::vector<LinearModule*> others;
-    for (LinearModule* module : block.linears()) {
-      const std::string& name = module->name();
-      if (name.starts_with(experts) && name.ends_with(role) && state.handled_experts.count(ExpertOf(name)) == 0) {
-        others.push_back(module);
+  // Lets layers of experts use what the same layers of the other experts saw; those leave `unseen`.
+  void Pool(Block& block, RunState& state, std::vector<LinearModule*>* unseen) const {
+    struct Siblings {
+      std::map<std::string, std::vector<LinearModule*>> idle;  // by the entry that quantizes them
+      std::vector<LinearModule*> others;
+    };
+    std::map<std::string, Siblings> layers;  // "model.layers.3.mlp.experts.*.up_proj"
+    const auto key_of = [](const std::string& name) {
+      const std::string expert = ExpertOf(name);
+      return expert.empty() ? "" : expert.substr(0, expert.rfind('.') + 1) + "*" + name.substr(expert.size());
+    };
+    for (LinearModule* module : *unseen) {
+      if (const std::string key = key_of(module->name()); !key.empty()) {
+        layers[key].idle[state.plan.linears.find(module->name())->second.by].push_back(module);
       }
     }
-    if (!PoolCalibration(unseen, others)) return false;
-    state.handled_experts.insert(expert);
-    return true;
+    for (LinearModule* module : block.linears()) {
+      const auto layer = layers.find(key_of(module->name()));
+      if (layer != layers.end() && !IsUnseen(*module)) layer->second.others.push_back(module);
+    }
+    for (const auto& [key, siblings] : layers) {
+      for (const auto& [by, idle] : siblings.idle) {
+        if (!PoolCalibration(idle, siblings.others, state.scratch)) continue;
+        for (LinearModule* module : idle) {
+          state.handled_experts.insert(ExpertOf(module->name()));
+          std::erase(*unseen, module);
+        }
+      }
+    }
   }
 
-  [[noreturn]] void RefuseUnseen(const std::vector<std::string>& layers) const {
+  [[noreturn]] void RefuseUnseen(const std::vector<LinearModule*>& layers) const {
     constexpr size_t kListed = 16;
     std::vector<std::string> names;  // an expert stands for its layers
-    for (const std::string& layer : layers) {
-      const std::string expert = ExpertOf(layer);
-      const std::string& name = expert.empty() ? layer : expert;
+    for (const LinearModule* layer : layers) {
+      const std::string expert = ExpertOf(layer->name());
+      const std::string& name = expert.empty() ? layer->name() : expert;
       if (names.empty() || names.back() != name) names.push_back(name);
     }
     const size_t listed = std::min(names.size(), kListed);

@@ -39,13 +39,6 @@ bool IsInside(const std::string& name, const std::string& part) {
 
 }  // namespace
 
-void InputTape::Observe(const ConstView& x, const RowGroups& groups) {
-  if (x.rows() == 0) return;
-  if (!rows_) rows_ = std::make_unique<TokenStore>(scratch_, x.dtype);
-  chunks_.push_back({rows_->rows(), {groups.offsets.begin(), groups.offsets.end()}, groups.first_sample});
-  rows_->Append(x);
-}
-
 std::string CommonModule(const std::vector<std::string>& names) {
   MODELSLIM_CHECK(!names.empty());
   std::string common = names.front();

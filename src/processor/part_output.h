@@ -7,32 +7,11 @@
 
 #include "model/block.h"
 #include "model/family.h"
+#include "processor/input_tape.h"
 #include "processor/processor.h"
 #include "processor/token_store.h"
 
 namespace modelslim {
-
-// Keeps everything that enters a Linear, in a scratch file, and how it was cut into chunks.
-class InputTape : public InputObserver {
- public:
-  explicit InputTape(fs::path scratch) : scratch_(std::move(scratch)) {}
-  void Observe(const ConstView& x, const RowGroups& groups) override;
-
-  struct Chunk {
-    int64_t begin = 0;             // first row on the tape
-    std::vector<int64_t> offsets;  // of its samples, from `begin`
-    int64_t first_sample = 0;
-  };
-  const std::vector<Chunk>& chunks() const { return chunks_; }
-  int64_t rows() const { return rows_ ? rows_->rows() : 0; }
-  // [begin, end) of all rows; valid until the next Observe.
-  ConstView Rows(int64_t begin, int64_t end) { return rows_->Rows().Rows(begin, end); }
-
- private:
-  fs::path scratch_;
-  std::unique_ptr<TokenStore> rows_;  // made with the type of the first rows
-  std::vector<Chunk> chunks_;
-};
 
 // The deepest module that holds all `names` (full names of Linears): their common prefix, or the one name itself.
 std::string CommonModule(const std::vector<std::string>& names);

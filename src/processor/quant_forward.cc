@@ -3,65 +3,11 @@
 #include <utility>
 
 #include "base/error.h"
+#include "processor/calibrating_stage.h"
 #include "processor/output_error.h"
 
 namespace modelslim {
 namespace {
-
-// Statistics and fake quantization of the input; with GPTQ also the second moment of what the layer sees.
-class CalibratingStage : public ActivationStage {
- public:
-  CalibratingStage(const LinearQuantSpec& spec, int64_t channels) : spec_(spec) {
-    if (!spec.weight_only) quantizer_.emplace(spec.activation);
-    if (spec.gptq) hessian_.emplace(channels);
-  }
-
-  Tensor Apply(const ConstView& x, const RowGroups& groups) override {
-    Tensor out = quantizer_ ? Tensor(x.dtype, x.shape) : Tensor::Copy(x);
-    if (quantizer_) quantizer_->Calibrate(x, groups.offsets, out.view());
-    if (hessian_) hessian_->Add(std::as_const(out).view());
-    used_ = true;
-    return out;
-  }
-
-  bool SameAs(const ActivationStage& other) const override {
-    const auto* that = dynamic_cast<const CalibratingStage*>(&other);
-    if (that == nullptr || used_ || that->used_) return false;
-    const ActivationSpec &a = spec_.activation, &b = that->spec_.activation;
-    const bool same_input =
-        spec_.weight_only == that->spec_.weight_only &&
-        (spec_.weight_only || (a.scope == b.scope && a.format == b.format && a.symmetric == b.symmetric &&
-                               a.method == b.method && a.aggregation == b.aggregation));
-    return same_input && hessian_.has_value() == that->hessian_.has_value();
-  }
-
-  // Takes over what others have seen, none of it having been seen here.
-  bool Pool(std::span<const CalibratingStage* const> others) {
-    bool found = false;
-    std::vector<const ActivationQuantizer*> quantizers;
-    for (const CalibratingStage* const other : others) {
-      if (quantizer_ && other->quantizer_) quantizers.push_back(&*other->quantizer_);
-      if (!hessian_ || !other->hessian_ || other->hessian_->rows() == 0) continue;
-      hessian_->Merge(*other->hessian_);
-      found = true;
-    }
-    if (quantizer_ && !IsDataFree(quantizer_->spec())) found = quantizer_->Pool(quantizers);
-    return found;
-  }
-
-  const ActivationQuantizer* quantizer() const { return quantizer_ ? &*quantizer_ : nullptr; }
-  const Hessian* hessian() const { return hessian_ ? &*hessian_ : nullptr; }
-
- private:
-  LinearQuantSpec spec_;
-  std::optional<ActivationQuantizer> quantizer_;
-  std::optional<Hessian> hessian_;
-  bool used_ = false;
-};
-
-bool IsBlockScope(const ActivationSpec& spec) {
-  return spec.scope == ActivationScope::kPerBlock || spec.scope == ActivationScope::kDualScale;
-}
 
 bool IsStatic(const LinearQuantSpec& spec) {
   return !spec.weight_only &&
@@ -70,10 +16,10 @@ bool IsStatic(const LinearQuantSpec& spec) {
 
 class CalibratingForward : public LinearForward {
  public:
-  CalibratingForward(LinearModule& module, LinearQuantSpec spec) : spec_(std::move(spec)) {
+  CalibratingForward(LinearModule& module, LinearQuantSpec spec, const fs::path& scratch) : spec_(std::move(spec)) {
     // MX inputs pass unchanged while calibrating, and so do those of weight-only layers, unless GPTQ wants to see them.
     const bool passes = spec_.weight_only || IsBlockScope(spec_.activation);
-    if (!passes || spec_.gptq) stage_ = std::make_shared<CalibratingStage>(spec_, module.info().in_features());
+    if (!passes || spec_.gptq) stage_ = std::make_shared<CalibratingStage>(spec_, module.info().in_features(), scratch);
   }
 
   std::shared_ptr<ActivationStage>& activation() override { return stage_; }
@@ -101,11 +47,6 @@ class CalibratingForward : public LinearForward {
   const LinearQuantSpec& spec() const { return spec_; }
   const CalibratingStage* stage() const { return static_cast<const CalibratingStage*>(stage_.get()); }
   CalibratingStage* stage() { return static_cast<CalibratingStage*>(stage_.get()); }
-  // A stage that no other module uses.
-  CalibratingStage& OwnStage(LinearModule& module) {
-    stage_ = std::make_shared<CalibratingStage>(spec_, module.info().in_features());
-    return *stage();
-  }
   void SampleInputs(LinearModule& module, int64_t rows) {
     sample_ = std::make_unique<RowSample>(rows);
     module.observers().push_back(sample_.get());
@@ -197,8 +138,9 @@ QuantizedWeight FromGptq(GptqResult result, const GptqOptions& options, DType so
 
 }  // namespace
 
-void StartCalibration(LinearModule& module, const LinearQuantSpec& spec, int64_t sampled_rows) {
-  auto forward = std::make_unique<CalibratingForward>(module, spec);
+void StartCalibration(LinearModule& module, const LinearQuantSpec& spec, const fs::path& scratch,
+                      int64_t sampled_rows) {
+  auto forward = std::make_unique<CalibratingForward>(module, spec, scratch);
   if (sampled_rows > 0) forward->SampleInputs(module, sampled_rows);
   module.forward() = std::move(forward);
 }
@@ -209,16 +151,21 @@ bool IsUnseen(LinearModule& module) {
   const CalibratingForward* forward = Calibrating(module);
   if (forward == nullptr) return false;
   if (IsStatic(forward->spec())) return forward->stage()->quantizer()->samples() == 0;
-  return forward->spec().gptq && forward->stage()->hessian()->rows() == 0;
+  return forward->spec().gptq && forward->stage()->gptq_rows() == 0;
 }
 
-bool PoolCalibration(LinearModule& unseen, std::span<LinearModule* const> others) {
-  std::vector<const CalibratingStage*> stages;
+bool PoolCalibration(std::span<LinearModule* const> unseen, std::span<LinearModule* const> others,
+                     const fs::path& scratch) {
+  std::vector<CalibratingStage*> stages;
   for (LinearModule* const other : others) {
     CalibratingForward* const forward = Calibrating(*other);
     if (forward != nullptr && forward->stage() != nullptr && !IsUnseen(*other)) stages.push_back(forward->stage());
   }
-  return Calibrating(unseen)->OwnStage(unseen).Pool(stages);
+  CalibratingForward& first = *Calibrating(*unseen.front());
+  const auto pooled = std::make_shared<CalibratingStage>(first.spec(), unseen.front()->info().in_features(), scratch);
+  if (!pooled->Pool(stages)) return false;
+  for (LinearModule* const module : unseen) Calibrating(*module)->activation() = pooled;
+  return true;
 }
 
 void Deploy(LinearModule& module) {
@@ -239,7 +186,7 @@ void Deploy(LinearModule& module) {
         AffineParams{params->scale.front(), params->offset.empty() ? 0.0f : params->offset.front(), params->dtype};
   }
   if (spec.gptq) {
-    const Tensor hessian = forward->stage()->hessian()->Value();
+    const Tensor hessian = forward->stage()->HessianValue();
     QuantizedWeight weight = FromGptq(Gptq(module.weight().Get(), hessian.view(), *spec.gptq, module.weight().name()),
                                       *spec.gptq, module.weight().dtype());
     CheckScales(weight, module.weight().name());

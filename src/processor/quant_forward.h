@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 
+#include "base/file.h"
 #include "model/module.h"
 #include "processor/linear_result.h"
 #include "quant/gptq.h"
@@ -24,15 +25,18 @@ struct LinearQuantSpec {
   bool NeedsData() const { return gptq.has_value() || (!weight_only && !IsDataFree(activation)); }
 };
 
-// Puts `module` into the calibrating state; `sampled_rows` > 0: some rows of its input are kept, for OutputError().
-void StartCalibration(LinearModule& module, const LinearQuantSpec& spec, int64_t sampled_rows = 0);
+// Puts `module` into the calibrating state; `scratch` is a directory for inputs that GPTQ keeps; `sampled_rows` > 0:
+// some rows of its input are kept, for OutputError().
+void StartCalibration(LinearModule& module, const LinearQuantSpec& spec, const fs::path& scratch,
+                      int64_t sampled_rows = 0);
 // True while it is in that state, whichever processor put it there.
 bool IsCalibrating(LinearModule& module);
 // True when calibration needs data and no token ever reached the module.
 bool IsUnseen(LinearModule& module);
-// Gives an unseen module what `others`, which are calibrated alike, have seen together: the hull of their input ranges,
-// for GPTQ the sum of their Hessians. False when none of the others was seen.
-bool PoolCalibration(LinearModule& unseen, std::span<LinearModule* const> others);
+// Gives unseen modules what `others` have seen together: the hull of their input ranges, for GPTQ the sum of their
+// Hessians. All are of one width and calibrated alike. False when none of the others was seen.
+bool PoolCalibration(std::span<LinearModule* const> unseen, std::span<LinearModule* const> others,
+                     const fs::path& scratch);
 
 // Ends calibration: the module gets its LinearResult and, for later processors, the deployed forward. Codes of
 // data-free weights are made only when somebody asks.

@@ -12,9 +12,9 @@
 
 namespace modelslim {
 
-TokenStore::TokenStore(const fs::path& directory, DType dtype) : dtype_(dtype) {
+void TokenStore::Open() {
   static std::atomic<int> number{0};
-  path_ = directory / ("tokens-" + std::to_string(getpid()) + "-" + std::to_string(number++));
+  path_ = directory_ / ("tokens-" + std::to_string(getpid()) + "-" + std::to_string(number++));
   fd_ = open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd_ < 0) ThrowSystemError("cannot create", path_);
   unlink(path_.c_str());
@@ -22,7 +22,7 @@ TokenStore::TokenStore(const fs::path& directory, DType dtype) : dtype_(dtype) {
 
 TokenStore::~TokenStore() {
   Unmap();
-  close(fd_);
+  if (fd_ >= 0) close(fd_);
 }
 
 void TokenStore::Unmap() {
@@ -30,9 +30,15 @@ void TokenStore::Unmap() {
   mapped_ = nullptr;
 }
 
+void TokenStore::Clear() {
+  Unmap();
+  rows_ = 0;
+}
+
 void TokenStore::Append(const ConstView& rows) {
   if (rows.rows() == 0) return;
   Unmap();
+  if (fd_ < 0) Open();
   MODELSLIM_CHECK(width_ == 0 || width_ == rows.cols());
   width_ = rows.cols();
   const Tensor converted = rows.dtype == dtype_ ? Tensor() : ConvertTo(rows, dtype_);

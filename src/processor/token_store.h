@@ -2,16 +2,18 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "base/file.h"
 #include "tensor/tensor.h"
 
 namespace modelslim {
 
-// Appends rows of one width; they are stored in `dtype`. The file is removed at once and vanishes with the object.
+// Appends rows of one width; they are stored in `dtype`. The file is made with the first rows (thousands of experts may
+// have a store that never gets any), removed at once and vanishes with the object.
 class TokenStore {
  public:
-  TokenStore(const fs::path& directory, DType dtype);
+  TokenStore(fs::path directory, DType dtype) : directory_(std::move(directory)), dtype_(dtype) {}
   ~TokenStore();
   TokenStore(const TokenStore&) = delete;
   TokenStore& operator=(const TokenStore&) = delete;
@@ -20,11 +22,14 @@ class TokenStore {
   int64_t rows() const { return rows_; }
   // All rows [rows, width], mapped; valid until the next Append.
   ConstView Rows();
+  // Forgets all rows; the file is used again.
+  void Clear();
 
  private:
+  void Open();
   void Unmap();
 
-  fs::path path_;
+  fs::path directory_, path_;
   DType dtype_;
   int fd_ = -1;
   int64_t rows_ = 0, width_ = 0;
