@@ -54,12 +54,10 @@ void RunFloatPass(const Family& family, const WeightSource& source, const TokenB
   double total = 0;
   for (int index = 0; index < options.blocks; ++index) total += static_cast<double>(family.MultiplyAddsPerToken(index));
   Progress progress(options.title, total);
-  ReadAhead ahead(source);
-  if (options.blocks > 0) ahead.Start(blocks[0].modules);
+  const ReadAhead ahead(source, std::span(blocks).first(static_cast<size_t>(options.blocks)));
   for (int index = 0; index < options.blocks; ++index) {
     ThrowIfStopped();
-    const std::unique_ptr<Block> block = family.MakeBlock(index, source);
-    if (index + 1 < options.blocks) ahead.Start(blocks[static_cast<size_t>(index) + 1].modules);
+    const std::unique_ptr<Block> block = family.MakeBlock(index, ahead);
     enter(*block);
     pass.Forward(*block, Onlookers{}, *in, out.get());
     std::swap(in, out);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "kernels/multiversion.h"
 #include "quant/affine_kernels.h"
 #include "quant/mx.h"
 #include "tensor/fp8.h"
@@ -26,11 +27,22 @@ std::vector<float> AsF32(const ConstView& values) {
   return wide;
 }
 
+MODELSLIM_MULTIVERSION int32_t SumOfRun(const int8_t* q, int64_t n) {
+  int32_t sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += q[i];
+  return sum;
+}
+
 // Sum of n integers as f32. Exact: |sum| < 2^24 up to 131072 columns, and beyond that rounded once.
 float SumOf(const int8_t* q, int64_t n) {
+  constexpr int64_t kRun = 1 << 20;  // no overflow
   int64_t sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += q[i];
+  for (int64_t begin = 0; begin < n; begin += kRun) sum += SumOfRun(q + begin, std::min(kRun, n - begin));
   return static_cast<float>(sum);
+}
+
+MODELSLIM_MULTIVERSION void JoinNibbles(const uint8_t* low, const uint8_t* high, int64_t n, uint8_t* __restrict out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<uint8_t>((low[i] & 15u) | (high[i] << 4));
 }
 
 int32_t ToI32(float value) {
@@ -149,8 +161,7 @@ Tensor PackInt4Rows(const ConstView& codes) {
   ParallelRanges(rows / 2, RowGrain(cols), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const uint8_t* low = static_cast<const uint8_t*>(codes.data) + 2 * row * cols;
-      uint8_t* out = packed.as<uint8_t>() + row * cols;
-      for (int64_t i = 0; i < cols; ++i) out[i] = static_cast<uint8_t>((low[i] & 15u) | (low[cols + i] << 4));
+      JoinNibbles(low, low + cols, cols, packed.as<uint8_t>() + row * cols);
     }
   });
   return packed;

@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <condition_variable>
-#include <cstdint>
 #include <mutex>
+#include <string_view>
 #include <thread>
+#include <unordered_map>
+#include <vector>
 
 namespace modelslim {
 namespace {
@@ -29,42 +31,62 @@ void Populate(const ConstView& view) {
 }  // namespace
 
 struct ReadAhead::State {
+  struct Item {
+    const ParamInfo* param;
+    uint64_t begin;  // bytes of all parameters before it
+  };
+
   const WeightSource& source;
+  const uint64_t window;
+  std::vector<Item> items;
+  std::unordered_map<std::string_view, uint64_t> ends;  // bytes up to and with a parameter
   std::mutex mutex;
   std::condition_variable wake;
-  const std::vector<ModuleInfo>* modules = nullptr;
-  uint64_t generation = 0;
+  uint64_t reached = 0;  // bytes up to the last parameter that was asked for
   bool stopping = false;
   std::thread thread;
 
-  explicit State(const WeightSource& weights) : source(weights) {}
-
-  void Loop() {
-    uint64_t seen = 0;
-    for (;;) {
-      const std::vector<ModuleInfo>* work = nullptr;
-      {
-        std::unique_lock lock(mutex);
-        wake.wait(lock, [&] { return stopping || generation != seen; });
-        if (stopping) return;
-        seen = generation;
-        work = modules;
-      }
-      for (const ModuleInfo& module : *work) {
-        for (const ParamInfo& param : module.params) source.WillNeed(param);
-        {
-          const std::lock_guard lock(mutex);
-          if (stopping || generation != seen) break;
-        }
+  State(const WeightSource& weights, std::span<const BlockInfo> blocks, uint64_t ahead)
+      : source(weights), window(ahead) {
+    uint64_t end = 0;
+    for (const BlockInfo& block : blocks) {
+      for (const ModuleInfo& module : block.modules) {
         for (const ParamInfo& param : module.params) {
-          if (const std::optional<ConstView> view = source.Map(param)) Populate(*view);
+          items.push_back({&param, end});
+          end += static_cast<uint64_t>(NumElements(param.shape)) * DTypeSize(param.dtype);
+          ends.emplace(param.name, end);
         }
       }
     }
   }
+
+  void Reach(const ParamInfo& param) {
+    const auto end = ends.find(param.name);
+    if (end == ends.end()) return;
+    {
+      const std::lock_guard lock(mutex);
+      if (end->second <= reached) return;
+      reached = end->second;
+    }
+    wake.notify_one();
+  }
+
+  void Loop() {
+    for (const Item& item : items) {
+      {
+        std::unique_lock lock(mutex);
+        wake.wait(lock, [&] { return stopping || item.begin < reached + window; });
+        if (stopping) return;
+        if (item.begin < reached) continue;  // overtaken
+      }
+      source.WillNeed(*item.param);
+      if (const std::optional<ConstView> view = source.Map(*item.param)) Populate(*view);
+    }
+  }
 };
 
-ReadAhead::ReadAhead(const WeightSource& source) : state_(std::make_unique<State>(source)) {
+ReadAhead::ReadAhead(const WeightSource& source, std::span<const BlockInfo> blocks, uint64_t window)
+    : state_(std::make_unique<State>(source, blocks, window)) {
   state_->thread = std::thread([state = state_.get()] { state->Loop(); });
 }
 
@@ -77,13 +99,17 @@ ReadAhead::~ReadAhead() {
   state_->thread.join();
 }
 
-void ReadAhead::Start(const std::vector<ModuleInfo>& modules) {
-  {
-    const std::lock_guard lock(state_->mutex);
-    state_->modules = &modules;
-    ++state_->generation;
-  }
-  state_->wake.notify_all();
+std::optional<ConstView> ReadAhead::Map(const ParamInfo& param) const {
+  state_->Reach(param);
+  return state_->source.Map(param);
 }
+
+Tensor ReadAhead::Load(const ParamInfo& param) const {
+  state_->Reach(param);
+  return state_->source.Load(param);
+}
+
+void ReadAhead::WillNeed(const ParamInfo& param) const { state_->source.WillNeed(param); }
+void ReadAhead::DontNeed(const ParamInfo& param) const { state_->source.DontNeed(param); }
 
 }  // namespace modelslim

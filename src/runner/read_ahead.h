@@ -1,23 +1,32 @@
-// Brings the next block's weights into the page cache while the current one is computed.
+// Brings weights into the page cache shortly before they are used.
 #pragma once
 
+#include <cstdint>
 #include <memory>
-#include <vector>
+#include <optional>
+#include <span>
 
+#include "base/memory.h"
 #include "model/layout.h"
 #include "model/parameter.h"
 
 namespace modelslim {
 
-class ReadAhead {
+// A source that notices which parameters are read and has the next ones read from the disk meanwhile, on a thread of
+// its own: at most `window` bytes ahead, since a layer of experts may be larger than what the page cache can hold.
+class ReadAhead : public WeightSource {
  public:
-  explicit ReadAhead(const WeightSource& source);
-  ~ReadAhead();
+  // Parameters are expected in the order of `blocks`; others are read as they are asked for. `source` and what `blocks`
+  // shows must outlive the object, and it the blocks that read through it.
+  ReadAhead(const WeightSource& source, std::span<const BlockInfo> blocks, uint64_t window = OfferedMemory() / 4);
+  ~ReadAhead() override;
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
 
-  // Starts on these modules, which must outlive the object; what was asked for before and not begun is dropped.
-  void Start(const std::vector<ModuleInfo>& modules);
+  std::optional<ConstView> Map(const ParamInfo& param) const override;
+  Tensor Load(const ParamInfo& param) const override;
+  void WillNeed(const ParamInfo& param) const override;
+  void DontNeed(const ParamInfo& param) const override;
 
  private:
   struct State;

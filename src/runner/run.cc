@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
@@ -193,16 +194,14 @@ class Run {
 
   void WalkBlocks() {
     for (auto& processor : plan_.processors) processor->PreRun(*state_);
-    ReadAhead ahead(source_);
     const int blocks = static_cast<int>(layout_.blocks.size());
-    if (first_ < blocks) ahead.Start(layout_.blocks[first_].modules);
+    const ReadAhead source(source_, std::span(layout_.blocks).subspan(std::min(first_, blocks)));
     if (plan_.needs_data && first_ == 0) EmbedSamples();
     if (options_.show_progress) progress_.emplace("quantizing", TotalWork());
     if (progress_) progress_->Skip(WorkBefore(first_));
     for (int index = first_; index < blocks; ++index) {
       ThrowIfStopped();
-      const std::unique_ptr<Block> block = plan_.family->MakeBlock(index, source_);
-      if (index + 1 < blocks) ahead.Start(layout_.blocks[index + 1].modules);
+      const std::unique_ptr<Block> block = plan_.family->MakeBlock(index, source);
       ProcessBlock(*block, index);
     }
   }
