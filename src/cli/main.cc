@@ -1,4 +1,6 @@
 // The program: arguments in, exit status out. 0 success, 1 error, 2 usage.
+#include <sys/resource.h>
+
 #include <csignal>
 #include <cstdlib>
 #include <exception>
@@ -35,6 +37,15 @@ void SetLogLevelFromEnvironment() {
   }
 }
 
+// A layer of experts keeps a scratch file for each of them, and the weights may have hundreds of shards: more than the
+// 1024 files that a shell usually lets a program open, less than it may ask for.
+void RaiseOpenFileLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);  // refused: what does not fit says so
+}
+
 int Main(const std::vector<std::string>& arguments) {
   try {
     SetLogLevelFromEnvironment();
@@ -62,5 +73,6 @@ int main(int argc, char** argv) {
   std::signal(SIGINT, modelslim::OnSignal);
   std::signal(SIGTERM, modelslim::OnSignal);
   std::signal(SIGPIPE, SIG_IGN);
+  modelslim::RaiseOpenFileLimit();
   return modelslim::Main(std::vector<std::string>(argv, argv + argc));
 }

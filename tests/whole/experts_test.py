@@ -3,6 +3,7 @@
 
 import json
 import re
+import resource
 
 import numpy
 
@@ -103,6 +104,13 @@ class ExpertsTest(harness.WholeTest):
         for mode in ("pool", "all-tokens"):
             tensors, _, _ = self.moe_done(recipe, "--idle-experts", mode, out=self.dir / mode)
             self.assertTrue(all(numpy.isfinite(value).all() for name, value in tensors.items() if name.endswith("weight_scale")))
+        # Neither the chunks nor how many files a shell lets a program open make a difference: each expert keeps two.
+        out = self.dir / "short"
+        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (20, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))  # noqa: E731
+        arguments = self.arguments(self.source, recipe, out, NAME)
+        done = harness.run("quant", *arguments, "--idle-experts", "pool", "--memory", "604MiB", cwd=self.dir, preexec_fn=limit)
+        self.assertSucceeded(done)
+        self.assertSameProducts(self.dir / "pool", out)
 
     def test_the_ledger_counts_every_choice(self):
         _, ledger, done = self.moe_done(self.recipe(harness.recipe(harness.STATIC, more='      exclude: ["*experts*"]\n')))
