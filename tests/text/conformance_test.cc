@@ -63,14 +63,31 @@ TEST(Conformance, SpecialIdsOfTheFamilies) {
   EXPECT_EQ(deepseek->Encode("<\uff5cbegin\u2581of\u2581sentence\uff5c>", true), (Ids{0}));
 }
 
-TEST(Conformance, LengthsOfTheShippedCalibrationSet) {
+// The texts of a set that ships, read as src/data does, which this folder may not link: a list or an object a line.
+std::vector<std::string> ReadShippedTexts(const std::string& file) {
+  const fs::path path = fs::path(MODELSLIM_SOURCE_DIR) / "lab_calib" / file;
+  if (path.extension() == ".json") return Json::parse(std::ifstream(path)).get<std::vector<std::string>>();
+  std::vector<std::string> texts;
+  for (const Json& line : ReadLines(path)) texts.push_back(line["inputs_pretokenized"].get<std::string>());
+  return texts;
+}
+
+TEST(Conformance, LengthsOfTheShippedCalibrationSets) {
+  struct Bounds {
+    std::string file;
+    size_t samples, least, most;
+  };
   const auto tokenizer = Tokenizer::Load(kGolden / "qwen3");
-  const auto lines = ReadLines(fs::path(MODELSLIM_SOURCE_DIR) / "lab_calib" / "mix_calib.jsonl");
-  EXPECT_EQ(lines.size(), 48U);
-  for (const Json& line : lines) {
-    const size_t tokens = tokenizer->Encode(line["inputs_pretokenized"].get<std::string>(), true).size();
-    EXPECT_GE(tokens, 100U) << line["id"];
-    EXPECT_LE(tokens, 600U) << line["id"];
+  for (const auto& [file, samples, least, most] :
+       {Bounds{"mix_calib.jsonl", 48, 100, 600}, Bounds{"qwen3_cot.json", 16, 100, 700},
+        Bounds{"qwen3_cot_w4a4.json", 42, 100, 700}, Bounds{"long_calib.jsonl", 24, 600, 1700}}) {
+    const auto texts = ReadShippedTexts(file);
+    EXPECT_EQ(texts.size(), samples) << file;
+    for (const std::string& text : texts) {
+      const size_t tokens = tokenizer->Encode(text, true).size();
+      EXPECT_GE(tokens, least) << file << ": " << text.substr(0, 100);
+      EXPECT_LE(tokens, most) << file << ": " << text.substr(0, 100);
+    }
   }
 }
 
