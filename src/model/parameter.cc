@@ -11,7 +11,7 @@ Parameter::Parameter(ParamInfo info, Tensor value)
 
 ConstView Parameter::Get() {
   if (!owned_) {
-    if (transforms_.empty()) {
+    if (transforms_.empty() && !trial_) {
       if (std::optional<ConstView> mapped = source_->Map(info())) return *mapped;
     }
     owned_ = Loaded();
@@ -20,6 +20,7 @@ ConstView Parameter::Get() {
 }
 
 View Parameter::Mutable() {
+  MODELSLIM_CHECK(!trial_ && !before_trial_);
   if (!owned_) owned_ = Loaded();
   transforms_.clear();
   modified_ = true;
@@ -28,7 +29,7 @@ View Parameter::Mutable() {
 }
 
 void Parameter::Set(Tensor value) {
-  MODELSLIM_CHECK(value.shape() == shape());
+  MODELSLIM_CHECK(value.shape() == shape() && !trial_ && !before_trial_);
   owned_ = std::move(value);
   transforms_.clear();
   modified_ = true;
@@ -38,12 +39,36 @@ void Parameter::Set(Tensor value) {
 Tensor Parameter::Loaded() const {
   Tensor values = source_->Load(info());
   for (const auto& change : transforms_) change(values.view());
+  if (trial_) trial_(values.view());
   return values;
 }
 
 void Parameter::Transform(std::function<void(const View&)> change) {
+  MODELSLIM_CHECK(!trial_ && !before_trial_);
   if (owned_) change(owned_.view());
   if (!modified_) transforms_.push_back(std::move(change));
+  ++version_;
+}
+
+void Parameter::Try(std::function<void(const View&)> change) {
+  if (modified_) {
+    if (before_trial_) {
+      owned_ = before_trial_.Clone();
+    } else {
+      before_trial_ = owned_.Clone();
+    }
+    change(owned_.view());
+  } else {
+    owned_ = Tensor();
+    trial_ = std::move(change);
+  }
+  ++version_;
+}
+
+void Parameter::EndTrial() {
+  if (!trial_ && !before_trial_) return;
+  owned_ = std::exchange(before_trial_, Tensor());
+  trial_ = nullptr;
   ++version_;
 }
 

@@ -49,6 +49,10 @@ class Parameter {
   // after the changes asked for earlier, and must always do the same. Keeps the parameter releasable, so that a rotated
   // expert need not stay in memory.
   void Transform(std::function<void(const View&)> change);
+  // Until EndTrial(), or the next Try(), the values are what `change` makes of the present ones; it must always do the
+  // same. A parameter that can be read again still can, so that thousands of experts can be tried with little memory.
+  void Try(std::function<void(const View&)> change);
+  void EndTrial();
   // Replaces the values (same shape; the dtype may change).
   void Set(Tensor value);
   // Drops what can be read again: memory of an unmodified parameter. A modified one stays.
@@ -65,6 +69,8 @@ class Parameter {
 
   Tensor owned_;
   std::vector<std::function<void(const View&)>> transforms_;
+  std::function<void(const View&)> trial_;  // of a parameter that can be read again
+  Tensor before_trial_;                     // of one that cannot
   bool modified_ = false;
   uint64_t version_ = 0;
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <utility>
@@ -30,29 +31,6 @@ class AwqObserver : public InputObserver {
  private:
   ChannelStats stats_;
   InputTape tape_;
-};
-
-// The weights of a group's targets, set to trials and back again.
-class TargetTrial {
- public:
-  TargetTrial(Block& block, const Subgraph& group) {
-    for (const std::string& name : group.targets) {
-      weights_.push_back(&block.FindLinear(name)->weight());
-      originals_.push_back(Tensor::Copy(weights_.back()->Get()));
-    }
-  }
-  void Try(const Channels& scale, const FakeQuantWeight& quantize) {
-    for (size_t i = 0; i < weights_.size(); ++i) {
-      weights_[i]->Set(AwqTrialWeight(std::as_const(originals_[i]).view(), scale, quantize));
-    }
-  }
-  void Restore() {
-    for (size_t i = 0; i < weights_.size(); ++i) weights_[i]->Set(std::move(originals_[i]));
-  }
-
- private:
-  std::vector<Parameter*> weights_;
-  std::vector<Tensor> originals_;
 };
 
 bool SharesValues(const Subgraph& group) { return group.type == SubgraphType::kOv && group.heads != group.kv_heads; }
@@ -159,13 +137,15 @@ class Awq : public Processor {
   Channels Search(Block& block, const Subgraph& group, const Channels& mean,
                   const std::function<Channels(const Channels&)>& per_input, InputTape& tape, RunState& state) const {
     PartOutput part(block, state, CommonModule(group.targets), tape);
-    TargetTrial trial(block, group);
     const auto quantize = [this](const ConstView& w) { return Dequantize(QuantizeWeight(w, weight_), w.dtype); };
     AwqSearchResult found = AwqSearch(mean, n_grid_, [&](const Channels& scale) {
-      trial.Try(per_input(scale), quantize);
+      const auto change = [tried = per_input(scale), &quantize](const View& w) {
+        std::memcpy(w.data, AwqTrialWeight(w, tried, quantize).view().data, w.bytes());
+      };
+      for (const std::string& name : group.targets) block.FindLinear(name)->weight().Try(change);
       return part.MeanSquaredChange();
     });
-    trial.Restore();
+    for (const std::string& name : group.targets) block.FindLinear(name)->weight().EndTrial();
     LogDebug(fmt::format("{}: {} ratio {:.3f} loss {:.3e}", path(), group.source, found.ratio, found.loss));
     return std::move(found.scale);
   }
