@@ -16,7 +16,12 @@ namespace {
 constexpr int64_t kTileColumns = 384;
 int64_t TileRows(DType compute) { return compute == DType::kBF16 ? 96 : 240; }
 
-int64_t BlockDepth(DType compute) { return compute == DType::kBF16 ? kDepthBF16 : kDepthF32; }
+// In f32 blocks of equal length, at least two: sums of few elements gain from restarting as well.
+int64_t BlockDepth(DType compute, int64_t k) {
+  if (compute == DType::kBF16) return kDepthBF16;
+  const int64_t blocks = std::max<int64_t>(2, (k + kDepthF32 - 1) / kDepthF32);
+  return std::max<int64_t>(1, (k + blocks - 1) / blocks);
+}
 int64_t RoundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 // Conversion that copies equal types bit by bit and widens the others.
@@ -140,7 +145,7 @@ struct Tile {
 void ComputeTile(const Operand& a, const Panels& b, const Tile& tile, float alpha, bool add, float* c,
                  int64_t c_stride) {
   const MicroKernel& kernel = b.kernel();
-  const int64_t block = BlockDepth(kernel.compute);
+  const int64_t block = BlockDepth(kernel.compute, b.k());
   alignas(64) float edge[16 * 64];
   for (int64_t k = 0; k < b.k(); k += block) {
     const int64_t depth = std::min(block, b.k() - k);

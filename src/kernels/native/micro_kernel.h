@@ -33,9 +33,9 @@ struct MicroKernel {
   void (*run)(const Call& call);
 };
 
-// Sums restart every so many elements of k, and the partial sums are added in order: less rounding error than one long
-// chain. Measured (bench_gemm): longer blocks save visits to the sums, shorter ones keep a panel nearer to the core.
-// Part of the definition of the result, hence the same for all kernels of a type.
+// Sums restart at least every so many elements of k, and the partial sums are added in order: less rounding error than
+// one long chain. Measured (bench_gemm): longer blocks save visits to the sums, shorter ones keep a panel nearer to the
+// core. Part of the definition of the result, hence the same for all kernels of a type.
 inline constexpr int64_t kDepthF32 = 512;
 inline constexpr int64_t kDepthBF16 = 1536;
 
