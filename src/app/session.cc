@@ -141,6 +141,15 @@ void OpenCheckpoint(const ModelArguments& arguments, OpenedModel& model) {
   model.weights = MakeWeightSource(*model.checkpoint);
 }
 
+const MendName& FindMend(const std::string& name) {
+  std::string names;
+  for (const MendName& mend : AllMends()) {
+    if (mend.name == name) return mend;
+    names += (names.empty() ? "" : ", ") + std::string(mend.name);
+  }
+  throw Error(ErrorCode::kSchema, "--mend: there is no mend called '" + name + "'", "there are: " + names);
+}
+
 }  // namespace
 
 IdleExperts ParseIdleExperts(const std::string& text) {
@@ -203,10 +212,7 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments) {
   PlanOptions options;
   options.compat.december_2025 = session->arguments.december_2025;
   for (const std::string& mend : session->arguments.mends) {
-    if (mend != "awq-gqa") {
-      throw Error(ErrorCode::kSchema, "--mend: there is no mend called '" + mend + "'", "the one there is: awq-gqa");
-    }
-    options.mends.awq_gqa = true;
+    options.mends.*FindMend(mend).on = true;
   }
   session->plan =
       MakePlan(session->recipe, *session->family, *session->checkpoint, session->arguments.model_path, options);

@@ -34,7 +34,7 @@ struct JobArguments : ModelArguments {
   bool fresh = false;
   bool verify = true;
   bool december_2025 = false;      // file forms of the December 2025 release
-  std::vector<std::string> mends;  // "awq-gqa"
+  std::vector<std::string> mends;  // of AllMends()
   std::string idle_experts = "reject";
   bool assume_yes = false;  // answers the question of the practice look-up
 };

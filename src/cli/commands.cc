@@ -51,10 +51,11 @@ void AddJobOptions(CLI::App& command, JobArguments& job, bool saves) {
   command.add_option("--quant_type", job.quant_type, "Use the best verified recipe for this type instead")
       ->check(CLI::IsMember(QuantTypes()));
   command.add_option("--tag", job.tags, "Scenario tags that the verified recipe must have");
-  command.add_option(
-      "--mend", job.mends,
-      "Depart from msModelSlim's numbers where they are wrong: awq-gqa (awq divides shared value heads by what it "
-      "multiplies into o_proj)");
+  std::string mends;
+  for (const MendName& mend : AllMends()) {
+    mends += (mends.empty() ? "" : "; ") + std::string(mend.name) + " (" + std::string(mend.what) + ")";
+  }
+  command.add_option("--mend", job.mends, "Depart from msModelSlim's numbers where they are wrong: " + mends);
   command
       .add_option(
           "--idle-experts", job.idle_experts,

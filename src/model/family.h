@@ -60,8 +60,10 @@ class Family {
   virtual int64_t MultiplyAddsPerToken(int block) const;  // of the Linears that one token passes through
   virtual int64_t vocab_size() const = 0;
 
-  // What an untouched norm looks like on disk when the model calibrates with another form (Qwen3-Next: w' - 1).
-  virtual void BeforeSave(Block&) const {}
+  // Whether a norm is worked on in another form than it is stored in (Qwen3-Next: 1 + w instead of w).
+  virtual bool StoresShifted(std::string_view /*norm*/) const { return false; }
+  // Brings such norms back; those that a smoothing step replaced only with `replaced` (26.1.0 forgets them).
+  virtual void BeforeSave(Block&, bool /*replaced*/) const {}
   // Keys to add to the copied config.json when W4A8 linears exist and so on: name -> JSON text. `modes` are description
   // strings.
   virtual std::vector<std::pair<std::string, std::string>> ConfigEdits(const std::vector<std::string_view>& modes,

@@ -88,11 +88,13 @@ class Qwen3NextFamily : public DecoderFamily {
     return config_.moe.MultiplyAdds(layout_.blocks.at(static_cast<size_t>(block)));
   }
 
+  bool StoresShifted(std::string_view norm) const override { return norm.ends_with(".input_layernorm"); }
+
   // Back to the zero-centred form. A norm that nothing touched since MakeBlock gets the bits of the checkpoint, which 1
   // + w could not hold.
-  void BeforeSave(Block& block) const override {
+  void BeforeSave(Block& block, bool replaced) const override {
     NormModule* const norm = block.FindNorm(block.name() + ".input_layernorm");
-    if (norm == nullptr) return;
+    if (norm == nullptr || (norm->replaced() && !replaced)) return;
     Parameter& weight = norm->weight();
     const bool untouched = weight.version() == 1 && !norm->replaced();
     weight.Set(untouched ? block.source().Load(weight.info()) : Shifted(weight.Get(), -1.0f));

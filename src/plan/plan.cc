@@ -117,7 +117,9 @@ std::string PlanIdentity(const RunPlan& plan, const std::string& recipe_text, co
   hasher.Update(std::string_view("modelslim journal 1\n"));
   hasher.Update(recipe_text + "\n" + calibration_hash + "\n" + plan.checkpoint->Fingerprint() + "\n");
   hasher.Update(std::string(plan.family->name()) + (plan.compat.december_2025 ? " 2025-12\n" : "\n"));
-  if (plan.model.mends.awq_gqa) hasher.Update(std::string_view("mend awq-gqa\n"));
+  for (const MendName& mend : AllMends()) {
+    if (plan.model.mends.*mend.on) hasher.Update("mend " + std::string(mend.name) + "\n");
+  }
   for (const OutputShard& shard : plan.layout.shards) hasher.Update(shard.file + "\n" + shard.header);
   for (const CopiedFile& file : plan.copied) hasher.Update(file.name + "\n" + file.content);
   return hasher.Hex();

@@ -18,4 +18,13 @@ void ModelPlan::Inform(std::string where, std::string text) {
   notes.push_back({PlanNote::Kind::kInfo, std::move(where), std::move(text)});
 }
 
+std::span<const MendName> AllMends() {
+  static constexpr MendName kMends[] = {
+      {"awq-gqa", &ModelPlan::Mends::awq_gqa, "awq divides shared value heads by what it multiplies into o_proj"},
+      {"zero-centred-norm", &ModelPlan::Mends::zero_centred_norm,
+       "norms of Qwen3-Next that smooth_quant or iter_smooth replaced are saved as w - 1, like the others"},
+  };
+  return kMends;
+}
+
 }  // namespace modelslim

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,8 +58,10 @@ struct ModelPlan {
   std::optional<Quarot> quarot;
   // Departures from the reference's numbers that the user asked for (--mend); set before any processor plans.
   struct Mends {
-    bool awq_gqa =
-        false;  // ov groups whose query heads share value heads: one scale per value head, divided out of v_proj
+    // ov groups whose query heads share value heads: one scale per value head, divided out of v_proj.
+    bool awq_gqa = false;
+    // Norms that Family::StoresShifted() and a smoothing step replaced are brought back too.
+    bool zero_centred_norm = false;
   };
   Mends mends;
   bool global_rotation = false;  // optional/quarot.safetensors
@@ -68,5 +71,13 @@ struct ModelPlan {
   void Warn(std::string where, std::string text);
   void Inform(std::string where, std::string text);
 };
+
+// The mends by the names that --mend takes.
+struct MendName {
+  std::string_view name;  // "awq-gqa"
+  bool ModelPlan::Mends::*on;
+  std::string_view what;  // for --help
+};
+std::span<const MendName> AllMends();
 
 }  // namespace modelslim

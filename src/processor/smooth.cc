@@ -45,9 +45,16 @@ class SmoothProcessor : public Processor {
 
   void Plan(const Family& family, ModelPlan& plan) const override {
     RequireSubgraphs(family, path(), type());
+    std::vector<std::string> shifted;
     for (const BlockInfo& block : family.layout().blocks) {
-      for (const Subgraph& group : Select(family, block.index)) PlanGroup(block, group, plan);
+      for (const Subgraph& group : Select(family, block.index)) {
+        PlanGroup(block, group, plan);
+        if (group.type == SubgraphType::kNormLinear && family.StoresShifted(group.source)) {
+          shifted.push_back(group.source);
+        }
+      }
     }
+    if (!shifted.empty() && !plan.mends.zero_centred_norm) WarnOfShifted(shifted, plan);
   }
 
   void Preprocess(Block& block, RunState& state) override {
@@ -82,6 +89,15 @@ class SmoothProcessor : public Processor {
  private:
   std::vector<Subgraph> Select(const Family& family, int block) const {
     return SelectSubgraphs(family, block, options_.types, selects_);
+  }
+
+  void WarnOfShifted(const std::vector<std::string>& norms, ModelPlan& plan) const {
+    plan.Warn(path(),
+              fmt::format("26.1.0 does not bring a norm that {} replaced back to the form it is stored in (w - 1), so "
+                          "the saved model computes something else ({} norms, the first is {}); its numbers are "
+                          "reproduced. Give --mend zero-centred-norm, or smooth with flex_smooth_quant, for a model "
+                          "that still computes the same",
+                          type(), norms.size(), norms.front()));
   }
 
   bool AddsNormBias(const ModelPlan& plan) const {

@@ -257,7 +257,7 @@ class Run {
   void Save(Block& block, const std::vector<ModuleInfo>& modules, const std::vector<std::string>& attention, int unit,
             const HiddenFile* hidden) {
     const StageClock clock(&save_seconds_);
-    plan_.family->BeforeSave(block);
+    plan_.family->BeforeSave(block, plan_.model.mends.zero_centred_norm);
     SaveModules(block, modules, attention, plan_, source_, {options_.measure_errors, plan_.writes}, state_->extras,
                 writer_ ? &*writer_ : nullptr, &facts_.tensors);
     if (!state_->handled_experts.empty()) facts_.idle_experts = IdleExpertsName(options_.idle_experts);

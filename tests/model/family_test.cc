@@ -330,7 +330,7 @@ TEST_P(MapTest, KvUnitsKeepTheFunction) {
 
 TEST_P(MapTest, ConvertsBackBeforeSaving) {
   for (auto& block : after_->blocks()) {
-    before_->family().BeforeSave(*block);
+    before_->family().BeforeSave(*block, true);
     for (const ModuleInfo& module : block->info().modules) {
       if (module.kind != ModuleKind::kNorm) continue;
       const Tensor stored = block->source().Load(module.params[0]);
@@ -365,8 +365,24 @@ TEST(BeforeSaveTest, ChangedNormGoesBackToTheZeroCentredForm) {
   const float stored = model.source->Load(norm.weight().info()).as<float>()[0];
   EXPECT_EQ(norm.weight().Get().as<float>()[0], 1.0f + stored);
   norm.weight().Mutable().as<float>()[0] = 3.0f;
-  model.family->BeforeSave(*block);
+  model.family->BeforeSave(*block, false);
   EXPECT_EQ(norm.weight().Get().as<float>()[0], 2.0f);
+}
+
+TEST(BeforeSaveTest, ReplacedNormGoesBackWhenAsked) {
+  const std::optional<fs::path> directory = FindGoldenModel("qwen3_next-f32");
+  if (!directory) GTEST_SKIP() << "no golden model of this name here";
+  OpenModel model(*directory);
+  const std::unique_ptr<Block> block = model.family->MakeBlock(0, *model.source);
+  NormModule& norm = block->norm("input_layernorm");
+  EXPECT_TRUE(model.family->StoresShifted(norm.weight().name().substr(0, norm.weight().name().rfind('.'))));
+  EXPECT_FALSE(model.family->StoresShifted("model.layers.0.post_attention_layernorm"));
+  norm.Replace(/*with_bias=*/false);
+  const float now = norm.weight().Get().as<float>()[0];
+  model.family->BeforeSave(*block, false);
+  EXPECT_EQ(norm.weight().Get().as<float>()[0], now);
+  model.family->BeforeSave(*block, true);
+  EXPECT_EQ(norm.weight().Get().as<float>()[0], now - 1.0f);
 }
 
 struct PassingHook : FaHook {
