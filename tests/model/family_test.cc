@@ -11,6 +11,7 @@
 #include <random>
 
 #include "model_testing.h"
+#include "whole_model.h"
 
 namespace modelslim {
 namespace {
@@ -18,93 +19,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-// ---- a model with all of its blocks in memory, computed in f32 ----
-
-class WholeModel {
- public:
-  WholeModel(const fs::path& directory, const std::string& model_type) : checkpoint_(directory) {
-    config_ = ReadJson(directory / "config.json");
-    config_.object()->Set("torch_dtype", "float32");
-    family_ = MakeFamily(FindFamily(model_type), config_, checkpoint_);
-    source_ = MakeWeightSource(checkpoint_);
-    rest_ = family_->MakeBlock(-1, *source_);
-    for (const BlockInfo& info : family_->layout().blocks) blocks_.push_back(family_->MakeBlock(info.index, *source_));
-  }
-
-  const Family& family() const { return *family_; }
-  std::vector<std::unique_ptr<Block>>& blocks() { return blocks_; }
-
-  // "<module>.weight" wherever it is.
-  Parameter& Weight(const std::string& module) {
-    std::vector<Block*> all = {rest_.get()};
-    for (auto& block : blocks_) all.push_back(block.get());
-    for (Block* const block : all) {
-      if (LinearModule* const linear = block->FindLinear(module)) return linear->weight();
-      if (NormModule* const norm = block->FindNorm(module)) return norm->weight();
-      if (Parameter* const parameter = block->FindParameter(module + ".weight")) return *parameter;
-    }
-    throw std::runtime_error("no module " + module);
-  }
-  Parameter* Bias(const std::string& module) {
-    for (auto& block : blocks_) {
-      if (LinearModule* const linear = block->FindLinear(module)) return linear->bias();
-    }
-    return nullptr;
-  }
-
-  // Logits of every row, and below them those of the MTP layer's own head where there is one.
-  std::vector<float> Run() {
-    const int64_t layers = config_.Find("num_hidden_layers")->integer().value();
-    std::vector<int32_t> ids;
-    for (int32_t i = 0; i < 47; ++i)
-      ids.push_back(i == 0 ? 0 : (i * 37 + 11) % static_cast<int32_t>(family_->vocab_size()));
-    const std::vector<int64_t> offsets = {0, 20, 47};
-    ForwardContext context;
-    context.groups.offsets = offsets;
-    context.ids = ids;
-    context.rest = rest_.get();
-    Tensor hidden = family_->Embed(*rest_, ids);
-    std::vector<float> values;
-    for (auto& block : blocks_) {
-      hidden = family_->Forward(*block, context, std::as_const(hidden).view());
-      if (block->info().index == layers - 1) Append(family_->Logits(*rest_, std::as_const(hidden).view()), &values);
-    }
-    if (static_cast<int64_t>(blocks_.size()) > layers) {
-      Block& mtp = *blocks_.back();
-      const int64_t width = config_.Find("hidden_size")->integer().value();
-      Tensor sum = Tensor::Zeros(DType::kF32, {hidden.shape()[0], width});
-      for (int64_t i = 0; i < hidden.size(); ++i) {
-        sum.as<float>()[i / hidden.shape()[1] * width + i % width] += std::as_const(hidden).as<float>()[i];
-      }
-      const Tensor normed = mtp.norm("shared_head.norm").Forward(std::as_const(sum).view());
-      Append(mtp.linear("shared_head.head").FloatForward(normed.view()), &values);
-    }
-    return values;
-  }
-
- private:
-  static void Append(const Tensor& tensor, std::vector<float>* values) {
-    for (int64_t i = 0; i < tensor.size(); ++i) values->push_back(tensor.as<float>()[i]);
-  }
-
-  Checkpoint checkpoint_;
-  Json config_;
-  std::unique_ptr<Family> family_;
-  std::unique_ptr<WeightSource> source_;
-  std::unique_ptr<Block> rest_;
-  std::vector<std::unique_ptr<Block>> blocks_;
-};
-
-double LargestDifference(const std::vector<float>& a, const std::vector<float>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double top = 0, worst = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    top = std::max<double>(top, std::fabs(b[i]));
-    worst = std::max<double>(worst, std::isnan(a[i]) ? INFINITY : std::fabs(a[i] - b[i]));
-  }
-  return worst / top;
-}
 
 // ---- applying maps, by their definitions ----
 

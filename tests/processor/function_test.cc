@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "config/diagnostic.h"
-#include "processor/processor_testing.h"
+#include "model/model_testing.h"
+#include "model/whole_model.h"
+#include "processor/processor.h"
 
 namespace modelslim {
 namespace {
@@ -21,72 +23,35 @@ struct FunctionCase {
 
 void PrintTo(const FunctionCase& rewriting, std::ostream* out) { *out << rewriting.name << " on " << rewriting.model; }
 
-// All modules of a model, and what they make of one text.
-class WholeModel {
- public:
-  WholeModel(const fs::path& directory, const std::string& model_type) : model_(directory, model_type) {
-    rest_ = family().MakeBlock(-1, *model_.source);
-    for (const BlockInfo& info : family().layout().blocks) {
-      blocks_.push_back(family().MakeBlock(info.index, *model_.source));
-      for (const ModuleInfo& module : info.modules) {
-        if (module.kind == ModuleKind::kLinear) plan_.linears.emplace(module.name, LinearDecision{});
-      }
+// The steps on all of a model, as the runner does it.
+void Rewrite(WholeModel& model, const std::vector<ProcessorConfig>& process) {
+  const TemporaryDirectory scratch;
+  ModelPlan plan;
+  for (const BlockInfo& info : model.family().layout().blocks) {
+    for (const ModuleInfo& module : info.modules) {
+      if (module.kind == ModuleKind::kLinear) plan.linears.emplace(module.name, LinearDecision{});
     }
-    for (int i = 0; i < kTokens; ++i) ids_.push_back((i * 37 + 11) % static_cast<int32_t>(family().vocab_size()));
   }
-
-  const Family& family() const { return *model_.family; }
-
-  Tensor Logits() {
-    Tensor hidden = family().Embed(*rest_, ids_);
-    const size_t layers = static_cast<size_t>(model_.config.Find("num_hidden_layers")->integer().value());
-    for (size_t i = 0; i < layers; ++i) hidden = Forward(*blocks_[i], hidden);
-    return family().Logits(*rest_, std::as_const(hidden).view());
+  const std::vector<std::unique_ptr<Processor>> steps = MakeProcessors(process, model.family());
+  for (const auto& step : steps) {
+    RefuseQuantized(*step, model.family(), plan);
+    step->Plan(model.family(), plan);
   }
-
-  // As the runner does it.
-  void Run(const std::vector<ProcessorConfig>& process) {
-    const std::vector<std::unique_ptr<Processor>> steps = MakeProcessors(process, family());
+  RunState state{model.family(), plan, model.rest(), Keep::kPacked, scratch.path(), scratch.path()};
+  for (const auto& step : steps) step->PreRun(state);
+  Tensor hidden = model.Embed();
+  for (const auto& block : model.blocks()) {
+    Tensor next;
     for (const auto& step : steps) {
-      RefuseQuantized(*step, family(), plan_);
-      step->Plan(family(), plan_);
+      step->Preprocess(*block, state);
+      if (step->NeedsData()) next = model.Forward(*block, hidden, step->kv_observer());
+      step->Postprocess(*block, state);
+      if (step->ForwardsAgain()) next = model.Forward(*block, hidden);
     }
-    RunState state{family(), plan_, *rest_, Keep::kPacked, scratch_.path(), scratch_.path()};
-    for (const auto& step : steps) step->PreRun(state);
-    Tensor hidden = family().Embed(*rest_, ids_);
-    for (const auto& block : blocks_) {
-      Tensor next;
-      for (const auto& step : steps) {
-        step->Preprocess(*block, state);
-        if (step->NeedsData()) next = Forward(*block, hidden, step->kv_observer());
-        step->Postprocess(*block, state);
-        if (step->ForwardsAgain()) next = Forward(*block, hidden);
-      }
-      if (next.size() > 0) hidden = std::move(next);
-    }
-    for (const auto& step : steps) step->PostRun(state);
+    if (next) hidden = std::move(next);
   }
-
- private:
-  static constexpr int kTokens = 61;
-
-  Tensor Forward(Block& block, const Tensor& hidden, KvObserver* kv = nullptr) {
-    ForwardContext context;
-    context.groups = {offsets_, 0};
-    context.ids = ids_;
-    context.kv = kv;
-    context.rest = rest_.get();
-    return family().Forward(block, context, hidden.view());
-  }
-
-  OpenModel model_;
-  TemporaryDirectory scratch_;
-  ModelPlan plan_;
-  std::unique_ptr<Block> rest_;
-  std::vector<std::unique_ptr<Block>> blocks_;
-  std::vector<int32_t> ids_;
-  std::vector<int64_t> offsets_ = {0, kTokens};
-};
+  for (const auto& step : steps) step->PostRun(state);
+}
 
 std::vector<ProcessorConfig> Parse(const std::string& process) {
   Diagnostics diagnostics;
@@ -103,10 +68,10 @@ TEST_P(FunctionTest, IsPreserved) {
   const std::optional<fs::path> directory = FindGoldenModel(rewriting.model);
   if (!directory) GTEST_SKIP() << "no golden model of this name here";
   WholeModel model(*directory, rewriting.model_type);
-  const Tensor before = model.Logits();
-  model.Run(Parse(rewriting.process));
-  const double difference = LargestDifference(model.Logits(), before);
-  EXPECT_LE(difference, 2e-5);
+  const std::vector<float> before = model.Run();
+  Rewrite(model, Parse(rewriting.process));
+  const double difference = LargestDifference(model.Run(), before);
+  EXPECT_LE(difference, 1e-4);  // roundings of f32; a wrong scale is seen in the first digit
   EXPECT_GT(difference, 0) << "nothing was rewritten";
 }
 
@@ -116,10 +81,12 @@ std::vector<FunctionCase> Cases() {
       "weight: {scope: per_channel, dtype: int4, symmetric: true, method: ssz, ext: {step: 10}}}";
   const std::pair<const char*, const char*> llama{"llama-f32", "default"}, qwen2{"qwen2_5-f32", "Qwen2.5-7B-Instruct"},
       qwen3{"qwen3-f32", "Qwen3-8B"}, moe{"qwen3_moe-f32", "Qwen3-30B-A3B"},
-      next{"qwen3_next-f32", "Qwen3-Next-80B-A3B-Instruct"}, deepseek{"deepseek_v3-f32", "DeepSeek-V3"};
+      next{"qwen3_next-f32", "Qwen3-Next-80B-A3B-Instruct"}, deepseek{"deepseek_v3-f32", "DeepSeek-V3"},
+      newest{"deepseek_v3_2-bf16", "DeepSeek-V3.2-Exp"};
   using Models = std::vector<std::pair<const char*, const char*>>;
   const Models dense = {llama, qwen2, qwen3}, grouped = {llama, qwen2, qwen3, moe},
-               rotated = {llama, qwen2, qwen3, moe, deepseek}, all = {llama, qwen2, qwen3, moe, next, deepseek};
+               rotated = {llama, qwen2, qwen3, moe, deepseek, newest}, all = {llama, qwen2, qwen3, moe, next, deepseek},
+               searched = {llama, qwen2, qwen3, moe, next, deepseek, newest};
   struct Step {
     const char* name;
     std::string process;
@@ -130,9 +97,9 @@ std::vector<FunctionCase> Cases() {
       {"smooth_shift", "{type: smooth_quant, alpha: 0.5, symmetric: false}", all},
       {"iter", "{type: iter_smooth, alpha: 0.9}", all},
       {"iter_shift", "{type: iter_smooth, alpha: 0.9, symmetric: false}", all},
-      {"flex", "{type: flex_smooth_quant}", all},
-      {"flex_fixed", "{type: flex_smooth_quant, alpha: 0.7, beta: 0.2}", all},
-      {"flex_awq_ssz", "{type: flex_awq_ssz, " + int4 + "}", all},
+      {"flex", "{type: flex_smooth_quant}", searched},
+      {"flex_fixed", "{type: flex_smooth_quant, alpha: 0.7, beta: 0.2}", searched},
+      {"flex_awq_ssz", "{type: flex_awq_ssz, " + int4 + "}", searched},
       {"kv_smooth", "{type: kv_smooth, smooth_factor: 1.0}", grouped},
       {"quarot", "{type: quarot}", grouped},
       {"quarot_blocks", "{type: quarot, block_size: 16}", rotated},
