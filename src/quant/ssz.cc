@@ -177,8 +177,9 @@ std::vector<float> SszScales(const ConstView& w, int bits, const WeightSpec& spe
   const int64_t rows = w.rows(), cols = w.cols(), size = static_cast<int64_t>(DTypeSize(w.dtype));
   std::vector<RowTrace> traces(rows);
   ParallelRanges(rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, cols)), [&](int64_t begin, int64_t end) {
-    DistinctValues distinct;
-    std::vector<float> q(cols);
+    static thread_local DistinctValues distinct;  // its table is larger than the work of a few rows
+    static thread_local std::vector<float> q;
+    q.resize(static_cast<size_t>(cols));
     for (int64_t row = begin; row < end; ++row) {
       distinct.Read(static_cast<const std::byte*>(w.data) + row * cols * size, cols, w.dtype);
       traces[row] = TraceRow(distinct, cols, LargestMagnitude(w, row), w.dtype, bits, spec, q.data());
