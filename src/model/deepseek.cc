@@ -161,23 +161,30 @@ int64_t DeepseekFamily::MultiplyAddsPerToken(int block) const {
   return share.MultiplyAdds(layout_.blocks.at(static_cast<size_t>(block)));
 }
 
+std::vector<std::string> DeepseekFamily::InputReaders(const std::string& attention) const {
+  std::vector<std::string> readers =
+      Join(attention, {config_.mla.q_lora > 0 ? "q_a_proj" : "q_proj", "kv_a_proj_with_mqa"});
+  if (traits_.indexer) {
+    for (const std::string& name : Join(attention + ".indexer", {"wk", "weights_proj"})) readers.push_back(name);
+  }
+  return readers;
+}
+
+std::vector<std::string> DeepseekFamily::QueryReaders(const std::string& attention) const {
+  std::vector<std::string> readers = {attention + ".q_b_proj"};
+  if (traits_.indexer) readers.push_back(attention + ".indexer.wq_b");
+  return readers;
+}
+
 std::vector<Subgraph> DeepseekFamily::Subgraphs(int block) const {
   // V3 leaves its MTP layer alone, V3.2 does not.
   if (config_.IsMtp(block) && !traits_.indexer) return {};
   const std::string layer = LayerName(block), attention = layer + ".self_attn";
-  std::vector<std::string> readers =
-      Join(attention, {config_.mla.q_lora > 0 ? "q_a_proj" : "q_proj", "kv_a_proj_with_mqa"});
-  std::vector<std::string> latent_readers = {attention + ".q_b_proj"};
-  if (traits_.indexer) {
-    readers.push_back(attention + ".indexer.wk");
-    readers.push_back(attention + ".indexer.weights_proj");
-    latent_readers.push_back(attention + ".indexer.wq_b");
-  }
   std::vector<Subgraph> groups;
   groups.push_back(MlaValueGroup(config_.mla, attention));
-  groups.push_back({SubgraphType::kNormLinear, layer + ".input_layernorm", readers});
+  groups.push_back({SubgraphType::kNormLinear, layer + ".input_layernorm", InputReaders(attention)});
   if (config_.mla.q_lora > 0)
-    groups.push_back({SubgraphType::kNormLinear, attention + ".q_a_layernorm", latent_readers});
+    groups.push_back({SubgraphType::kNormLinear, attention + ".q_a_layernorm", QueryReaders(attention)});
   std::vector<std::string> units = Units(block);
   // The shared experts come before the routed ones here.
   if (config_.IsSparse(block) && config_.shared_experts > 0) std::rotate(units.begin(), units.end() - 1, units.end());
@@ -205,22 +212,14 @@ std::optional<RotationPlan> DeepseekFamily::Rotations() const {
 
 void DeepseekFamily::AddFusions(int64_t layer, RotationPlan* plan) const {
   const std::string name = LayerName(layer), attention = name + ".self_attn";
-  std::vector<std::string> readers =
-      Join(attention, {config_.mla.q_lora > 0 ? "q_a_proj" : "q_proj", "kv_a_proj_with_mqa"});
-  std::vector<std::string> latent_readers = {attention + ".q_b_proj"};
-  if (traits_.indexer) {
-    readers.push_back(attention + ".indexer.wk");
-    readers.push_back(attention + ".indexer.weights_proj");
-    latent_readers.push_back(attention + ".indexer.wq_b");
-  }
   std::vector<std::string> mlp;
   for (const std::string& unit : Units(layer)) {
     mlp.push_back(unit + ".gate_proj");
     mlp.push_back(unit + ".up_proj");
   }
   if (config_.IsSparse(layer)) mlp.push_back(name + ".mlp.gate");
-  plan->fusions.push_back({{name + ".input_layernorm"}, readers});
-  if (config_.mla.q_lora > 0) plan->fusions.push_back({{attention + ".q_a_layernorm"}, latent_readers});
+  plan->fusions.push_back({{name + ".input_layernorm"}, InputReaders(attention)});
+  if (config_.mla.q_lora > 0) plan->fusions.push_back({{attention + ".q_a_layernorm"}, QueryReaders(attention)});
   plan->fusions.push_back({{attention + ".kv_a_layernorm"}, {attention + ".kv_b_proj"}});
   plan->fusions.push_back({{name + ".post_attention_layernorm"}, mlp});
   if (!config_.IsMtp(layer)) return;

@@ -66,6 +66,9 @@ class DeepseekFamily : public DecoderFamily {
   BlockInfo MakeBlockInfo(int64_t index, const Checkpoint& checkpoint) const;
   void AddMoe(const std::string& mlp, const Checkpoint& checkpoint, std::vector<ModuleInfo>* modules) const;
   void AddMtpExtras(const std::string& layer, std::vector<ModuleInfo>* modules) const;
+  // What reads the layer's first norm, and what the norm of the latent query.
+  std::vector<std::string> InputReaders(const std::string& attention) const;
+  std::vector<std::string> QueryReaders(const std::string& attention) const;
   void AddFusions(int64_t layer, RotationPlan* plan) const;
   void AddSteps(int64_t layer, RotationPlan* plan) const;
   // The gated units of a layer: routed experts first, then the shared ones; or the dense one.
