@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 #include "base/parallel.h"
 #include "quant/affine.h"
@@ -33,35 +34,33 @@ class DistinctValues {
  public:
   // `row`: n elements of `dtype`. Values come in the order in which they first appear.
   void Read(const void* row, int64_t n, DType dtype) {
-    values.resize(static_cast<size_t>(n));
-    counts.assign(static_cast<size_t>(n), 1.0);
-    LoadRun(row, dtype, n, values.data());
-    if (DTypeSize(dtype) != 2) return;
-    if (place_.empty()) place_.assign(1 << 16, -1);
+    if (DTypeSize(dtype) != 2) {
+      values.resize(static_cast<size_t>(n));
+      counts.assign(static_cast<size_t>(n), 1.0);
+      LoadRun(row, dtype, n, values.data());
+      return;
+    }
+    if (seen_.empty()) seen_.assign(1 << 16, 0);
+    codes_.resize(static_cast<size_t>(n));
     const auto* const codes = static_cast<const uint16_t*>(row);
-    int32_t found = 0;
+    uint32_t* const seen = seen_.data();
+    uint16_t* const different = codes_.data();
+    int64_t found = 0;
     for (int64_t i = 0; i < n; ++i) {
-      int32_t& place = place_[codes[i]];
-      if (place >= 0) {
-        counts[place] += 1.0;
-        continue;
-      }
-      place = found++;
-      codes_.push_back(codes[i]);
-      values[place] = values[i];
-      counts[place] = 1.0;
+      different[found] = codes[i];
+      found += ++seen[codes[i]] == 1;
     }
     values.resize(static_cast<size_t>(found));
     counts.resize(static_cast<size_t>(found));
-    for (const uint16_t code : codes_) place_[code] = -1;
-    codes_.clear();
+    LoadRun(different, dtype, found, values.data());
+    for (int64_t i = 0; i < found; ++i) counts[i] = std::exchange(seen[different[i]], 0U);
   }
 
   std::vector<float> values;
   std::vector<double> counts;
 
  private:
-  std::vector<int32_t> place_;  // by bits: where the value stands, -1 for values that have not appeared
+  std::vector<uint32_t> seen_;  // by bits: how often; zeros between two rows
   std::vector<uint16_t> codes_;
 };
 
