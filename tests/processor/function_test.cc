@@ -80,12 +80,13 @@ std::vector<FunctionCase> Cases() {
       "qconfig: {act: {scope: per_token, dtype: int8, symmetric: true, method: minmax}, "
       "weight: {scope: per_channel, dtype: int4, symmetric: true, method: ssz, ext: {step: 10}}}";
   const std::pair<const char*, const char*> llama{"llama-f32", "default"}, qwen2{"qwen2_5-f32", "Qwen2.5-7B-Instruct"},
-      qwen3{"qwen3-f32", "Qwen3-8B"}, moe{"qwen3_moe-f32", "Qwen3-30B-A3B"},
-      next{"qwen3_next-f32", "Qwen3-Next-80B-A3B-Instruct"}, deepseek{"deepseek_v3-f32", "DeepSeek-V3"},
-      newest{"deepseek_v3_2-bf16", "DeepSeek-V3.2-Exp"};
+      qwen3{"qwen3-f32", "Qwen3-8B"}, moe{"qwen3_moe-bf16", "Qwen3-30B-A3B"},
+      even_heads{"qwen3_moe-f32", "Qwen3-30B-A3B"}, next{"qwen3_next-f32", "Qwen3-Next-80B-A3B-Instruct"},
+      deepseek{"deepseek_v3-fp8", "DeepSeek-V3"}, newest{"deepseek_v3_2-bf16", "DeepSeek-V3.2-Exp"};
   using Models = std::vector<std::pair<const char*, const char*>>;
   const Models dense = {llama, qwen2, qwen3}, grouped = {llama, qwen2, qwen3, moe},
-               rotated = {llama, qwen2, qwen3, moe, deepseek, newest}, all = {llama, qwen2, qwen3, moe, next, deepseek},
+               whole = {llama, qwen2, qwen3, even_heads}, rotated = {llama, qwen2, qwen3, even_heads, deepseek, newest},
+               eights = {moe, qwen3}, all = {llama, qwen2, qwen3, moe, next, deepseek},
                searched = {llama, qwen2, qwen3, moe, next, deepseek, newest};
   struct Step {
     const char* name;
@@ -101,7 +102,8 @@ std::vector<FunctionCase> Cases() {
       {"flex_fixed", "{type: flex_smooth_quant, alpha: 0.7, beta: 0.2}", searched},
       {"flex_awq_ssz", "{type: flex_awq_ssz, " + int4 + "}", searched},
       {"kv_smooth", "{type: kv_smooth, smooth_factor: 1.0}", grouped},
-      {"quarot", "{type: quarot}", grouped},
+      {"quarot", "{type: quarot}", whole},
+      {"quarot_eights", "{type: quarot, block_size: 8}", eights},
       {"quarot_blocks", "{type: quarot, block_size: 16}", rotated},
       {"quarot_online", "{type: quarot, block_size: 16, online: true, max_tp_size: 2}", dense},
       {"quarot_down", "{type: quarot, block_size: 16, online: true, max_tp_size: 2, down_proj_online_layers: [1]}",
