@@ -11,9 +11,9 @@
 
 #include "base/parallel.h"
 #include "kernels/gemm.h"
-#include "model/decoder_family.h"
-#include "model/layout_builder.h"
-#include "model/moe_config.h"
+#include "model/families/decoder_family.h"
+#include "model/parts/layout_builder.h"
+#include "model/parts/moe_config.h"
 #include "ratio.h"
 #include "thread_seconds.h"
 

@@ -15,12 +15,12 @@
 
 #include "base/parallel.h"
 #include "kernels/gemm.h"
-#include "quant/cholesky.h"
-#include "quant/gptq.h"
-#include "quant/rotation_apply.h"
-#include "quant/smooth_search.h"
-#include "quant/smooth_trial.h"
-#include "quant/sparse.h"
+#include "quant/moments/cholesky.h"
+#include "quant/moments/gptq.h"
+#include "quant/moments/sparse.h"
+#include "quant/rotation/rotation_apply.h"
+#include "quant/smoothing/smooth_search.h"
+#include "quant/smoothing/smooth_trial.h"
 #include "ratio.h"
 
 namespace modelslim {

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "quant/mx.h"
-#include "quant/row_kernels.h"
+#include "quant/numbers/mx.h"
+#include "quant/weights/row_kernels.h"
 #include "ratio.h"
 #include "thread_seconds.h"
 

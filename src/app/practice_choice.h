@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/file.h"
-#include "config/practice.h"
+#include "config/practices/practice.h"
 #include "model/family.h"
 
 namespace modelslim {

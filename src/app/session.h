@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "config/recipe.h"
+#include "config/recipe/recipe.h"
 #include "data/batch.h"
 #include "io/checkpoint.h"
 #include "io/json.h"

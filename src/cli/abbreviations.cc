@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 
-#include "config/diagnostic.h"
+#include "config/recipe/diagnostic.h"
 
 namespace modelslim {
 namespace {

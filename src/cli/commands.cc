@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "cli/abbreviations.h"
 #include "cli/completion.h"
-#include "config/commands.h"
+#include "config/recipe/commands.h"
 #include "processor/processor.h"
 #include "text/tokenize_file.h"
 #include "text/tokenizer.h"

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "io/json_writer.h"
-#include "quant/pack.h"
+#include "quant/weights/pack.h"
 
 namespace modelslim {
 namespace {

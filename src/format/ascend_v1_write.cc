@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "quant/pack.h"
+#include "quant/weights/pack.h"
 
 namespace modelslim {
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "format/ascend_v1.h"
-#include "quant/affine.h"
-#include "quant/weight_quantizer.h"
+#include "quant/numbers/affine.h"
+#include "quant/weights/weight_quantizer.h"
 
 namespace modelslim {
 

@@ -5,12 +5,12 @@
 #include "io/checkpoint.h"
 #include "io/json_ref.h"
 #include "model/checkpoint_facts.h"
-#include "model/deepseek_v3.h"
-#include "model/deepseek_v3_2.h"
-#include "model/dense.h"
+#include "model/families/deepseek_v3.h"
+#include "model/families/deepseek_v3_2.h"
+#include "model/families/dense.h"
+#include "model/families/qwen3_moe.h"
+#include "model/families/qwen3_next.h"
 #include "model/family.h"
-#include "model/qwen3_moe.h"
-#include "model/qwen3_next.h"
 
 namespace modelslim {
 namespace {

@@ -8,7 +8,7 @@
 #include <set>
 #include <string_view>
 
-#include "config/diagnostic.h"
+#include "config/recipe/diagnostic.h"
 
 namespace modelslim {
 namespace {

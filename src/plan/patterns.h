@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "config/recipe.h"
+#include "config/recipe/recipe.h"
 #include "model/family.h"
 #include "processor/model_plan.h"
 

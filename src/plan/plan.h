@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "config/recipe.h"
+#include "config/recipe/recipe.h"
 #include "format/ascend_v1.h"
 #include "format/layout.h"
 #include "io/checkpoint.h"

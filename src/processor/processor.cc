@@ -4,16 +4,16 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "processor/awq.h"
-#include "processor/fa3_quant.h"
-#include "processor/flex_smooth.h"
-#include "processor/float_sparse.h"
-#include "processor/group.h"
-#include "processor/kv_cache.h"
-#include "processor/linear_quant.h"
-#include "processor/online_quarot.h"
-#include "processor/quarot.h"
-#include "processor/smooth.h"
+#include "processor/steps/awq.h"
+#include "processor/steps/fa3_quant.h"
+#include "processor/steps/flex_smooth.h"
+#include "processor/steps/float_sparse.h"
+#include "processor/steps/group.h"
+#include "processor/steps/kv_cache.h"
+#include "processor/steps/linear_quant.h"
+#include "processor/steps/online_quarot.h"
+#include "processor/steps/quarot.h"
+#include "processor/steps/smooth.h"
 
 namespace modelslim {
 namespace {

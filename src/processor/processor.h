@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "config/recipe.h"
+#include "config/recipe/recipe.h"
 #include "model/block.h"
 #include "model/family.h"
 #include "processor/model_plan.h"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "model/family.h"
-#include "processor/part_output.h"
+#include "processor/observing/part_output.h"
 #include "runner/ledger.h"
 
 namespace modelslim {

@@ -5,9 +5,9 @@
 #include "base/error.h"
 #include "base/stop.h"
 #include "format/ascend_v1_write.h"
-#include "processor/linear_result.h"
-#include "processor/output_error.h"
-#include "quant/weight_error.h"
+#include "processor/linears/linear_result.h"
+#include "processor/observing/output_error.h"
+#include "quant/weights/weight_error.h"
 
 namespace modelslim {
 namespace {

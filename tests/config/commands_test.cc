@@ -1,4 +1,4 @@
-#include "config/commands.h"
+#include "config/recipe/commands.h"
 
 #include <gmock/gmock.h>
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "config/recipe.h"
+#include "config/recipe/recipe.h"
 #include "config/test_data.h"
 
 namespace modelslim {

@@ -1,4 +1,4 @@
-#include "config/pattern.h"
+#include "config/patterns/pattern.h"
 
 #include <gmock/gmock.h>
 
@@ -6,7 +6,7 @@
 #include <random>
 
 #include "base/error.h"
-#include "config/pattern_list.h"
+#include "config/patterns/pattern_list.h"
 #include "config/test_data.h"
 
 namespace modelslim {

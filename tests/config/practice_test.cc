@@ -1,9 +1,9 @@
-#include "config/practice.h"
+#include "config/practices/practice.h"
 
 #include <gmock/gmock.h>
 
 #include "base/temporary_directory.h"
-#include "config/commands.h"
+#include "config/recipe/commands.h"
 #include "config/test_data.h"
 
 namespace modelslim {

@@ -1,4 +1,4 @@
-#include "config/quant_mode.h"
+#include "config/recipe/quant_mode.h"
 
 #include <gmock/gmock.h>
 

@@ -15,7 +15,7 @@
 #include <map>
 #include <sstream>
 
-#include "config/recipe.h"
+#include "config/recipe/recipe.h"
 #include "config/test_data.h"
 
 namespace modelslim {

@@ -1,5 +1,5 @@
 // What a parsed recipe holds.
-#include "config/recipe.h"
+#include "config/recipe/recipe.h"
 
 #include <gmock/gmock.h>
 

@@ -2,7 +2,7 @@
 #include <iostream>
 #include <sstream>
 
-#include "config/commands.h"
+#include "config/recipe/commands.h"
 
 int main(int argc, char** argv) {
   const modelslim::fs::path root = argc > 1 ? argv[1] : MODELSLIM_SOURCE_DIR;

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "format/ascend_v1_write.h"
-#include "quant/weight_quantizer.h"
+#include "quant/weights/weight_quantizer.h"
 
 namespace modelslim {
 namespace {

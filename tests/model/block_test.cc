@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "fake_source.h"
-#include "model/layout_builder.h"
+#include "model/parts/layout_builder.h"
 
 namespace modelslim {
 namespace {

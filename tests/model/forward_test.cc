@@ -8,8 +8,8 @@
 
 #include "base/parallel.h"
 #include "io/safetensors.h"
-#include "model/columns.h"
-#include "model/deepseek.h"
+#include "model/families/deepseek.h"
+#include "model/parts/columns.h"
 #include "model_testing.h"
 
 namespace modelslim {

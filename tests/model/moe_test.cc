@@ -1,5 +1,5 @@
 // Routing, dispatch, the gated delta rule and the indexer, against plain definitions.
-#include "model/moe.h"
+#include "model/parts/moe.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,10 +9,10 @@
 
 #include "base/parallel.h"
 #include "fake_source.h"
-#include "model/deepseek.h"
-#include "model/eager_attention.h"
-#include "model/gated_delta.h"
-#include "model/indexer.h"
+#include "model/families/deepseek.h"
+#include "model/parts/eager_attention.h"
+#include "model/parts/gated_delta.h"
+#include "model/parts/indexer.h"
 
 namespace modelslim {
 namespace {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "model/block_fp8.h"
-#include "model/layout_builder.h"
+#include "model/parts/layout_builder.h"
 #include "model_testing.h"
 #include "tensor/fp8.h"
 

@@ -1,4 +1,4 @@
-#include "processor/awq.h"
+#include "processor/steps/awq.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "processor/fa3_quant.h"
+#include "processor/steps/fa3_quant.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "config/diagnostic.h"
+#include "config/recipe/diagnostic.h"
 #include "model/model_testing.h"
 #include "model/whole_model.h"
 #include "processor/processor.h"

@@ -1,4 +1,4 @@
-#include "processor/input_tape.h"
+#include "processor/observing/input_tape.h"
 
 #include <gtest/gtest.h>
 

@@ -1,12 +1,12 @@
 // Sampling rows for the ledger's output error, and the error itself.
-#include "processor/output_error.h"
+#include "processor/observing/output_error.h"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 #include <vector>
 
-#include "model/layout_builder.h"
+#include "model/parts/layout_builder.h"
 
 namespace modelslim {
 namespace {

@@ -1,4 +1,4 @@
-#include "processor/part_output.h"
+#include "processor/observing/part_output.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

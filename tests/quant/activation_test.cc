@@ -1,4 +1,4 @@
-#include "quant/activation.h"
+#include "quant/activations/activation.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

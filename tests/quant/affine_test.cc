@@ -1,4 +1,4 @@
-#include "quant/affine.h"
+#include "quant/numbers/affine.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "quant/cholesky.h"
+#include "quant/moments/cholesky.h"
 
 #include <gmock/gmock.h>
 

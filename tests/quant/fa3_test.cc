@@ -1,4 +1,4 @@
-#include "quant/fa3.h"
+#include "quant/activations/fa3.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,10 +1,10 @@
-#include "quant/gptq.h"
+#include "quant/moments/gptq.h"
 
 #include <gmock/gmock.h>
 
 #include "base/parallel.h"
-#include "quant/affine.h"
-#include "quant/cholesky.h"
+#include "quant/moments/cholesky.h"
+#include "quant/numbers/affine.h"
 #include "quant/rewrite_testing.h"
 
 namespace modelslim {

@@ -1,10 +1,10 @@
-#include "quant/hadamard.h"
+#include "quant/rotation/hadamard.h"
 
 #include <gtest/gtest.h>
 
 #include <map>
 
-#include "quant/rotation.h"
+#include "quant/rotation/rotation.h"
 
 namespace modelslim {
 namespace {

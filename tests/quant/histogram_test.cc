@@ -1,4 +1,4 @@
-#include "quant/histogram.h"
+#include "quant/activations/histogram.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include <map>
 
 #include "base/parallel.h"
-#include "quant/activation.h"
+#include "quant/activations/activation.h"
 #include "reference.h"
 
 namespace modelslim {

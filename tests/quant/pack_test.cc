@@ -1,11 +1,11 @@
-#include "quant/pack.h"
+#include "quant/weights/pack.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "quant/mx.h"
-#include "quant/row_kernels.h"
-#include "quant/weight_error.h"
+#include "quant/numbers/mx.h"
+#include "quant/weights/row_kernels.h"
+#include "quant/weights/weight_error.h"
 #include "reference.h"
 
 namespace modelslim {

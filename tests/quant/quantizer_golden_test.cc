@@ -7,8 +7,8 @@
 #include <sstream>
 #include <string>
 
-#include "quant/pack.h"
-#include "quant/weight_quantizer.h"
+#include "quant/weights/pack.h"
+#include "quant/weights/weight_quantizer.h"
 #include "reference.h"
 
 namespace modelslim {

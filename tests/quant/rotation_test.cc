@@ -1,11 +1,11 @@
-#include "quant/rotation.h"
+#include "quant/rotation/rotation.h"
 
 #include <gmock/gmock.h>
 
 #include "base/parallel.h"
 #include "quant/rewrite_testing.h"
-#include "quant/rotation_apply.h"
-#include "quant/rotation_norm.h"
+#include "quant/rotation/rotation_apply.h"
+#include "quant/rotation/rotation_norm.h"
 
 namespace modelslim {
 namespace {

@@ -1,13 +1,13 @@
-#include "quant/row_kernels.h"
+#include "quant/weights/row_kernels.h"
 
 #include <gtest/gtest.h>
 
 #include <bit>
 
-#include "quant/mx.h"
-#include "quant/pack.h"
-#include "quant/row_kernels_wide.h"
-#include "quant/weight_quantizer.h"
+#include "quant/numbers/mx.h"
+#include "quant/weights/pack.h"
+#include "quant/weights/row_kernels_wide.h"
+#include "quant/weights/weight_quantizer.h"
 #include "reference.h"
 
 namespace modelslim {

@@ -1,13 +1,13 @@
-#include "quant/smooth_search.h"
+#include "quant/smoothing/smooth_search.h"
 
 #include <gmock/gmock.h>
 
 #include "base/parallel.h"
 #include "kernels/gemm.h"
-#include "quant/affine.h"
+#include "quant/numbers/affine.h"
 #include "quant/rewrite_testing.h"
-#include "quant/smooth_int8.h"
-#include "quant/smooth_trial.h"
+#include "quant/smoothing/smooth_int8.h"
+#include "quant/smoothing/smooth_trial.h"
 
 namespace modelslim {
 namespace {

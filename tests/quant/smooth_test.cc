@@ -1,14 +1,14 @@
-#include "quant/smooth.h"
+#include "quant/smoothing/smooth.h"
 
 #include <gmock/gmock.h>
 
 #include <limits>
 
 #include "base/parallel.h"
-#include "quant/awq.h"
 #include "quant/rewrite_testing.h"
-#include "quant/smooth_apply.h"
-#include "quant/smooth_kv.h"
+#include "quant/smoothing/awq.h"
+#include "quant/smoothing/smooth_apply.h"
+#include "quant/smoothing/smooth_kv.h"
 
 namespace modelslim {
 namespace {

@@ -1,4 +1,4 @@
-#include "quant/sparse.h"
+#include "quant/moments/sparse.h"
 
 #include <gmock/gmock.h>
 
@@ -6,8 +6,8 @@
 #include <map>
 
 #include "base/parallel.h"
+#include "quant/moments/sparse_select.h"
 #include "quant/rewrite_testing.h"
-#include "quant/sparse_select.h"
 
 namespace modelslim {
 namespace {

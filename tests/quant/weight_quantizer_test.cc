@@ -1,11 +1,11 @@
-#include "quant/weight_quantizer.h"
+#include "quant/weights/weight_quantizer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/parallel.h"
-#include "quant/mx.h"
-#include "quant/row_kernels.h"
+#include "quant/numbers/mx.h"
+#include "quant/weights/row_kernels.h"
 #include "reference.h"
 
 namespace modelslim {

@@ -1,0 +1,200 @@
+#include "config/recipe/commands.h"
+
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "config/recipe/coerce.h"
+#include "config/schema/schema_builder.h"
+
+namespace modelslim {
+namespace {
+
+struct Loaded {
+  std::string source;
+  Recipe recipe;
+  Diagnostics diagnostics;
+};
+
+// Reads and reports. The file's own problems (missing, unreadable) become a diagnostic, too.
+Loaded Load(const std::string& file, std::ostream& err, bool color) {
+  Loaded loaded;
+  try {
+    loaded.recipe = LoadRecipe(file, loaded.diagnostics);
+    loaded.source = ReadTextFile(file, YamlLimits().bytes);
+  } catch (const Error& error) {
+    Diagnostic d;
+    d.code = error.code();
+    d.file = file;
+    d.message = error.what();
+    d.tip = error.tip();
+    loaded.diagnostics.Add(std::move(d));
+  }
+  for (const Diagnostic& each : loaded.diagnostics.items()) err << RenderDiagnostic(each, loaded.source, color);
+  return loaded;
+}
+
+std::string Count(size_t count, std::string_view what) {
+  return std::to_string(count) + " " + std::string(what) + (count == 1 ? "" : "s");
+}
+
+std::string Summary(const Recipe& recipe) {
+  std::string text(EnumName(recipe.api_version));
+  if (recipe.v0) return text + ", " + std::string(V0QuantTypeName(recipe.v0->calib_cfg.effective.type));
+  const TextSpec* spec = recipe.text();
+  if (spec == nullptr) return text;
+  text += ", " + Count(spec->process.size(), "processor") + ", " + Count(spec->save.size(), "saver");
+  return text;
+}
+
+nlohmann::ordered_json FieldJson(const FieldSpec& field) {
+  nlohmann::ordered_json out{{"name", field.name}, {"type", TypeText(field)}, {"required", field.required}};
+  if (!field.default_text.empty()) out["default"] = field.default_text;
+  out["doc"] = field.doc.en;
+  if (field.since_26) out["since"] = "26.1.0";
+  return out;
+}
+
+// `runs` may be empty: then nothing is said about it.
+nlohmann::ordered_json MembersJson(const UnionSchema& schema, const RunsType& runs) {
+  nlohmann::ordered_json out = nlohmann::ordered_json::array();
+  for (const UnionMember& member : schema.members) {
+    if (!member.advertised) continue;
+    nlohmann::ordered_json fields = nlohmann::ordered_json::array();
+    for (const FieldSpec& field : member.schema().fields) fields.push_back(FieldJson(field));
+    out.push_back({{"type", member.type}, {"doc", member.doc.en}, {"distributed", member.distributed}});
+    if (runs) out.back()["runs"] = runs(member.type);
+    out.back()["fields"] = std::move(fields);
+  }
+  return out;
+}
+
+void PrintMembers(const UnionSchema& schema, const RunsType& runs, std::ostream& out) {
+  for (const UnionMember& member : schema.members) {
+    if (!member.advertised) continue;
+    out << member.type << (member.since_26 ? "  (since 26.1.0)" : "")
+        << (runs && !runs(member.type) ? "  (checked and explained, not run yet)" : "") << "\n    " << member.doc.en
+        << "\n";
+    for (const FieldSpec& field : member.schema().fields) {
+      out << "    " << field.name << ": " << TypeText(field);
+      if (field.required)
+        out << "  (required)";
+      else if (!field.unset.en.empty())
+        out << "  (default: " << field.unset.en << ")";
+      else if (!field.default_text.empty())
+        out << "  (default: " << field.default_text << ")";
+      out << "\n";
+    }
+  }
+}
+
+std::string LabelText(const Label& label) {
+  const auto bits = [](const std::optional<int64_t>& value) { return value ? std::to_string(*value) : "?"; };
+  std::string text = "w" + bits(label.w_bit) + "a" + bits(label.a_bit);
+  if (label.kv_cache) text += "c8";
+  if (label.fa_quant) text += "f" + bits(label.fa_bit ? label.fa_bit : std::optional<int64_t>(8));
+  if (label.is_sparse) text += "s";
+  return text;
+}
+
+std::string Models(const Metadata& metadata) {
+  if (metadata.verified_model_types.empty()) return "any model";
+  std::string text;
+  for (const std::string& each : metadata.verified_model_types) text += (text.empty() ? "" : ", ") + each;
+  return text;
+}
+
+}  // namespace
+
+int RecipeCheck(const std::vector<std::string>& files, std::ostream& out, std::ostream& err, bool color) {
+  int status = 0;
+  for (const std::string& file : files) {
+    const Loaded loaded = Load(file, err, color);
+    const size_t errors = loaded.diagnostics.error_count(), warnings = loaded.diagnostics.warning_count();
+    if (errors > 0) status = 1;
+    out << file << ": ";
+    if (errors > 0)
+      out << Count(errors, "error");
+    else
+      out << "ok (" << Summary(loaded.recipe) << ")";
+    if (warnings > 0) out << ", " << Count(warnings, "warning");
+    out << "\n";
+  }
+  return status;
+}
+
+int RecipeExplain(const std::string& file, std::ostream& out, std::ostream& err, bool color) {
+  const Loaded loaded = Load(file, err, color);
+  if (loaded.diagnostics.HasErrors()) return 1;
+  size_t width = 0;
+  for (const EffectiveValue& value : loaded.recipe.values)
+    width = std::max(width, value.path.size() + value.value.size() + 2);
+  width = std::min<size_t>(width, 90);
+  out << "# " << file << ": " << Summary(loaded.recipe) << "\n";
+  for (const EffectiveValue& value : loaded.recipe.values) {
+    const std::string text = value.path + ": " + value.value;
+    out << text << std::string(text.size() < width ? width - text.size() : 0, ' ') << "  # ";
+    if (value.pos.known())
+      out << file << ":" << value.pos.line << ":" << value.pos.column << "\n";
+    else
+      out << "default\n";
+  }
+  return 0;
+}
+
+void ListProcessors(std::ostream& out, bool json, const RunsType& runs) {
+  if (json) {
+    const nlohmann::ordered_json all{{"processors", MembersJson(ProcessorUnion(), runs)},
+                                     {"savers", MembersJson(SaverUnion(), {})}};
+    out << all.dump(2) << "\n";
+    return;
+  }
+  out << "Processors (items of spec.process)\n\n";
+  PrintMembers(ProcessorUnion(), runs, out);
+  out << "\nSavers (items of spec.save)\n\n";
+  PrintMembers(SaverUnion(), {}, out);
+}
+
+void ListPractices(const PracticeRepository& repository, std::ostream& out, bool json) {
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (const std::string& pedigree : repository.Pedigrees()) {
+    if (!json) out << pedigree << "/\n";
+    for (const Practice* practice : repository.Of(pedigree)) {
+      const Metadata& metadata = practice->metadata();
+      if (json) {
+        all.push_back({{"pedigree", pedigree},
+                       {"config_id", metadata.config_id},
+                       {"file", practice->file.string()},
+                       {"apiversion", EnumName(practice->recipe.api_version)},
+                       {"quant_type", LabelText(metadata.label)},
+                       {"score", metadata.score},
+                       {"verified_model_types", metadata.verified_model_types}});
+      } else {
+        out << "    " << metadata.config_id << "  " << LabelText(metadata.label) << "  score "
+            << NumberText(metadata.score) << "  " << EnumName(practice->recipe.api_version) << "  " << Models(metadata)
+            << "\n";
+      }
+    }
+  }
+  if (json) out << all.dump(2) << "\n";
+}
+
+void ExplainChoice(const PracticeChoice& choice, std::ostream& out, bool json) {
+  if (json) {
+    nlohmann::ordered_json passed = nlohmann::ordered_json::array();
+    for (const PassedOver& each : choice.passed_over) {
+      passed.push_back({{"file", each.practice->file.string()}, {"reason", each.reason}});
+    }
+    const nlohmann::ordered_json all{{"chosen", choice.chosen->file.string()},
+                                     {"reason", choice.reason},
+                                     {"needs_confirmation", choice.needs_confirmation},
+                                     {"passed_over", passed}};
+    out << all.dump(2) << "\n";
+    return;
+  }
+  out << "chosen: " << choice.chosen->file.string() << "\n    " << choice.reason << "\n";
+  for (const PassedOver& each : choice.passed_over) {
+    out << "passed over: " << each.practice->file.string() << "\n    " << each.reason << "\n";
+  }
+}
+
+}  // namespace modelslim

@@ -1,0 +1,202 @@
+#include "processor/linears/quant_forward.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "processor/linears/calibrating_stage.h"
+#include "processor/observing/output_error.h"
+
+namespace modelslim {
+namespace {
+
+bool IsStatic(const LinearQuantSpec& spec) {
+  return !spec.weight_only &&
+         (spec.activation.scope == ActivationScope::kPerTensor || spec.activation.scope == ActivationScope::kPdMix);
+}
+
+class CalibratingForward : public LinearForward {
+ public:
+  CalibratingForward(LinearModule& module, LinearQuantSpec spec, const fs::path& scratch) : spec_(std::move(spec)) {
+    // MX inputs pass unchanged while calibrating, and so do those of weight-only layers, unless GPTQ wants to see them.
+    const bool passes = spec_.weight_only || IsBlockScope(spec_.activation);
+    if (!passes || spec_.gptq) stage_ = std::make_shared<CalibratingStage>(spec_, module.info().in_features(), scratch);
+  }
+
+  std::shared_ptr<ActivationStage>& activation() override { return stage_; }
+
+  Tensor Apply(LinearModule& module, const ConstView& x) override {
+    if (spec_.gptq) return module.FloatForward(x);  // the rounded weight exists only after the last sample
+    if (!codes_) {
+      spec_.weight.ssz_float_type = x.dtype;
+      spec_.weight.keep_fp8_values = true;
+      codes_ = QuantizeWeight(module.weight().Get(), spec_.weight);
+      CheckScales(*codes_, module.weight().name());
+    }
+    if (!packed_) {
+      const Tensor fake = Dequantize(*codes_, module.weight().dtype());
+      packed_.emplace(fake.view(), x.dtype);
+    }
+    return module.FloatForward(x, *packed_, x.dtype);
+  }
+
+  void Release(LinearModule&, Keep keep) override {
+    packed_.reset();
+    if (keep == Keep::kNothing) codes_.reset();
+  }
+
+  const LinearQuantSpec& spec() const { return spec_; }
+  const CalibratingStage* stage() const { return static_cast<const CalibratingStage*>(stage_.get()); }
+  CalibratingStage* stage() { return static_cast<CalibratingStage*>(stage_.get()); }
+  void SampleInputs(LinearModule& module, int64_t rows) {
+    sample_ = std::make_unique<RowSample>(rows);
+    module.observers().push_back(sample_.get());
+  }
+  std::unique_ptr<RowSample> TakeSample(LinearModule& module) {
+    std::erase(module.observers(), sample_.get());
+    return std::move(sample_);
+  }
+  std::optional<QuantizedWeight> TakeCodes() { return std::exchange(codes_, std::nullopt); }
+
+ private:
+  LinearQuantSpec spec_;
+  std::shared_ptr<ActivationStage> stage_;
+  std::unique_ptr<RowSample> sample_;
+  std::optional<QuantizedWeight> codes_;
+  std::optional<PackedWeight> packed_;
+};
+
+CalibratingForward* Calibrating(LinearModule& module) {
+  return dynamic_cast<CalibratingForward*>(module.forward().get());
+}
+
+// What a later processor's forward sees: deployed inputs, and weights dequantized to f32.
+class DeployedStage : public ActivationStage {
+ public:
+  explicit DeployedStage(DeployedActivation activation) : activation_(std::move(activation)) {}
+
+  Tensor Apply(const ConstView& x, const RowGroups& groups) override {
+    Tensor out(IsBlockScope(activation_.spec) ? x.dtype : DType::kF32, x.shape);
+    FakeQuantizeDeployed(activation_, x, groups.offsets, out.view());
+    return out;
+  }
+
+  bool SameAs(const ActivationStage& other) const override {
+    const auto* that = dynamic_cast<const DeployedStage*>(&other);
+    if (that == nullptr) return false;
+    const DeployedActivation &a = activation_, &b = that->activation_;
+    return a.spec.scope == b.spec.scope && a.spec.format == b.spec.format && a.spec.symmetric == b.spec.symmetric &&
+           a.bits == b.bits && a.true_per_token == b.true_per_token && a.fixed.dtype == b.fixed.dtype &&
+           a.fixed.scale == b.fixed.scale && a.fixed.offset == b.fixed.offset;
+  }
+
+ private:
+  DeployedActivation activation_;
+};
+
+class DeployedForward : public LinearForward {
+ public:
+  explicit DeployedForward(const LinearResult& result) {
+    if (result.weight_only) return;
+    DeployedActivation activation;
+    activation.spec = result.activation;
+    if (result.input) activation.fixed = AffineTable::Single(*result.input);
+    stage_ = std::make_shared<DeployedStage>(std::move(activation));
+    keeps_dtype_ = IsBlockScope(result.activation);
+  }
+
+  std::shared_ptr<ActivationStage>& activation() override { return stage_; }
+
+  Tensor Apply(LinearModule& module, const ConstView& x) override {
+    if (!packed_) {
+      const Tensor values = Dequantize(QuantizedResult(module)->Weight(module), module.weight().dtype());
+      packed_.emplace(values.view(), x.dtype);
+    }
+    return module.FloatForward(x, *packed_, keeps_dtype_ ? x.dtype : DType::kF32);
+  }
+
+  void Release(LinearModule& module, Keep keep) override {
+    packed_.reset();
+    if (keep == Keep::kNothing) QuantizedResult(module)->Release();
+  }
+
+ private:
+  std::shared_ptr<ActivationStage> stage_;
+  std::optional<PackedWeight> packed_;
+  bool keeps_dtype_ = false;
+};
+
+QuantizedWeight FromGptq(GptqResult result, const GptqOptions& options, DType source) {
+  QuantizedWeight weight;
+  weight.format = options.bits == 8 ? ElementFormat::kInt8 : ElementFormat::kInt4;
+  weight.source_dtype = source;
+  weight.codes = std::move(result.q);
+  weight.scale = std::move(result.scale);
+  if (!options.symmetric) weight.offset = std::move(result.offset);
+  weight.group_size = options.group_size;
+  return weight;
+}
+
+}  // namespace
+
+void StartCalibration(LinearModule& module, const LinearQuantSpec& spec, const fs::path& scratch,
+                      int64_t sampled_rows) {
+  auto forward = std::make_unique<CalibratingForward>(module, spec, scratch);
+  if (sampled_rows > 0) forward->SampleInputs(module, sampled_rows);
+  module.forward() = std::move(forward);
+}
+
+bool IsCalibrating(LinearModule& module) { return Calibrating(module) != nullptr; }
+
+bool IsUnseen(LinearModule& module) {
+  const CalibratingForward* forward = Calibrating(module);
+  if (forward == nullptr) return false;
+  if (IsStatic(forward->spec())) return forward->stage()->quantizer()->samples() == 0;
+  return forward->spec().gptq && forward->stage()->gptq_rows() == 0;
+}
+
+bool PoolCalibration(std::span<LinearModule* const> unseen, std::span<LinearModule* const> others,
+                     const fs::path& scratch) {
+  std::vector<CalibratingStage*> stages;
+  for (LinearModule* const other : others) {
+    CalibratingForward* const forward = Calibrating(*other);
+    if (forward != nullptr && forward->stage() != nullptr && !IsUnseen(*other)) stages.push_back(forward->stage());
+  }
+  CalibratingForward& first = *Calibrating(*unseen.front());
+  const auto pooled = std::make_shared<CalibratingStage>(first.spec(), unseen.front()->info().in_features(), scratch);
+  if (!pooled->Pool(stages)) return false;
+  for (LinearModule* const module : unseen) Calibrating(*module)->activation() = pooled;
+  return true;
+}
+
+void Deploy(LinearModule& module) {
+  CalibratingForward* forward = Calibrating(module);
+  MODELSLIM_CHECK(forward != nullptr);
+  const LinearQuantSpec& spec = forward->spec();
+  auto result = std::make_unique<LinearResult>();
+  result->mode = spec.mode;
+  result->by = spec.by;
+  result->weight_only = spec.weight_only;
+  result->activation = spec.activation;
+  result->spec = spec.weight;
+  result->sample = forward->TakeSample(module);
+  if (IsStatic(spec)) {
+    const std::optional<AffineTable> params = forward->stage()->quantizer()->params();
+    MODELSLIM_CHECK(params.has_value());
+    result->input =
+        AffineParams{params->scale.front(), params->offset.empty() ? 0.0f : params->offset.front(), params->dtype};
+  }
+  if (spec.gptq) {
+    const Tensor hessian = forward->stage()->HessianValue();
+    QuantizedWeight weight = FromGptq(Gptq(module.weight().Get(), hessian.view(), *spec.gptq, module.weight().name()),
+                                      *spec.gptq, module.weight().dtype());
+    CheckScales(weight, module.weight().name());
+    result->SetWeight(std::move(weight), /*can_be_made_again=*/false);
+  } else if (std::optional<QuantizedWeight> codes = forward->TakeCodes()) {
+    result->SetWeight(std::move(*codes), /*can_be_made_again=*/true);
+  }
+  module.Release();
+  module.forward() = std::make_unique<DeployedForward>(*result);
+  module.result() = std::move(result);
+}
+
+}  // namespace modelslim

@@ -1,0 +1,167 @@
+#include "processor/steps/awq.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <utility>
+
+#include "base/log.h"
+#include "processor/observing/part_output.h"
+#include "processor/steps/linear_quant.h"
+#include "processor/steps/subgraphs.h"
+#include "quant/smoothing/awq.h"
+#include "quant/smoothing/smooth.h"
+
+namespace modelslim {
+namespace {
+
+class AwqObserver : public InputObserver {
+ public:
+  explicit AwqObserver(fs::path scratch) : tape_(std::move(scratch)) {}
+  void Observe(const ConstView& x, const RowGroups& groups) override {
+    stats_.Observe(x);
+    tape_.Observe(x, groups);
+  }
+  const ChannelStats& stats() const { return stats_; }
+  InputTape& tape() { return tape_; }
+
+ private:
+  ChannelStats stats_;
+  InputTape tape_;
+};
+
+bool SharesValues(const Subgraph& group) { return group.type == SubgraphType::kOv && group.heads != group.kv_heads; }
+
+class Awq : public Processor {
+ public:
+  Awq(const ProcessorConfig& config, const AwqConfig& own)
+      : Processor(config),
+        types_(own.enable_subgraph_type),
+        select_(own.select),
+        weight_(ToWeightSpec(own.weight_qconfig)),
+        n_grid_(static_cast<int>(own.n_grid)) {}
+
+  bool NeedsData() const override { return true; }
+
+  std::vector<std::string> Rewrites(const Family& family) const override {
+    return LinearsOf(family, types_, [this](const std::string& name) { return select_.Selects(name); });
+  }
+
+  void Plan(const Family& family, ModelPlan& plan) const override {
+    RequireSubgraphs(family, path(), type());
+    int shared = 0;
+    for (const BlockInfo& block : family.layout().blocks) {
+      for (const Subgraph& group : Select(family, block.index)) {
+        PlanGroup(family, block, group);
+        if (SharesValues(group)) ++shared;
+      }
+    }
+    if (shared == 0 || plan.mends.awq_gqa) return;
+    plan.Warn(
+        path(),
+        fmt::format(
+            "query heads share value heads, and there 26.1.0 scales o_proj without dividing v_proj, which changes "
+            "what the model computes ({} layers); its numbers are reproduced. Give --mend awq-gqa, or exclude "
+            "\"*v_proj\" here, for a model that still computes the same",
+            shared));
+  }
+
+  void Preprocess(Block& block, RunState& state) override {
+    groups_ = Select(state.family, block.info().index);
+    for (const Subgraph& group : groups_) {
+      LinearModule& observed = *block.FindLinear(group.targets.front());
+      const auto [at, added] = observers_.try_emplace(observed.name(), state.scratch);
+      if (added) observed.observers().push_back(&at->second);
+    }
+  }
+
+  void Postprocess(Block& block, RunState& state) override {
+    for (auto& [name, observer] : observers_) std::erase(block.FindLinear(name)->observers(), &observer);
+    for (const Subgraph& group : groups_) {
+      AwqObserver& observer = observers_.at(group.targets.front());
+      if (observer.stats().empty()) {
+        LogWarning(fmt::format("{} ({}): no token reached {}, so the group of {} keeps its weights", path(), type(),
+                               group.targets.front(), group.source));
+        continue;
+      }
+      Smooth(block, group, observer, state);
+    }
+    observers_.clear();
+    groups_.clear();
+  }
+
+ private:
+  std::vector<Subgraph> Select(const Family& family, int block) const {
+    return SelectSubgraphs(family, block, types_, [this](const std::string& name) { return select_.Selects(name); });
+  }
+
+  void PlanGroup(const Family& family, const BlockInfo& block, const Subgraph& group) const {
+    const std::string part = CommonModule(group.targets);
+    const std::vector<std::string> parts = family.Parts(block.index);
+    if (group.targets.size() > 1 && std::find(parts.begin(), parts.end(), part) == parts.end()) {
+      throw Error(ErrorCode::kUnsupported,
+                  fmt::format("{}: the targets of {} have {} in common, which the family {} cannot run by itself",
+                              path(), group.source, part, family.name()),
+                  fmt::format("exclude \"{}\"", group.source));
+    }
+    for (const std::string& target : group.targets) {
+      for (const ModuleInfo& module : block.modules) {
+        if (module.name == target) CheckWeightSpec(weight_, module.in_features());
+      }
+    }
+  }
+
+  void Smooth(Block& block, const Subgraph& group, AwqObserver& observer, RunState& state) const {
+    const bool ov = group.type == SubgraphType::kOv;
+    // Query heads that share a value head can only have the scale of that head.
+    const bool reduce = ov && (!SharesValues(group) || state.plan.mends.awq_gqa);
+    Channels mean = observer.stats().AbsMean(observer.stats().dtype());
+    if (reduce) mean = ReduceHeadsMax(mean, HeadsOf(group));
+    const auto per_input = [&](const Channels& scale) { return reduce ? ExpandHeads(scale, HeadsOf(group)) : scale; };
+    const Channels scale = Search(block, group, mean, per_input, observer.tape(), state);
+    if (reduce) {
+      ApplyToOv(block, group, {per_input(scale), scale});
+    } else if (ov) {
+      ScaleColumns(block.FindLinear(group.targets.front())->weight().Mutable(), scale);
+    } else if (group.type == SubgraphType::kNormLinear) {
+      ApplyToNorm(block, group, scale, nullptr);
+    } else {
+      ApplyToLinears(block, group, scale);
+    }
+  }
+
+  // `per_input` makes one value per input channel of the targets from a scale of the search.
+  Channels Search(Block& block, const Subgraph& group, const Channels& mean,
+                  const std::function<Channels(const Channels&)>& per_input, InputTape& tape, RunState& state) const {
+    PartOutput part(block, state, CommonModule(group.targets), tape);
+    const auto quantize = [this](const ConstView& w) { return Dequantize(QuantizeWeight(w, weight_), w.dtype); };
+    AwqSearchResult found = AwqSearch(mean, n_grid_, [&](const Channels& scale) {
+      const auto change = [tried = per_input(scale), &quantize](const View& w) {
+        std::memcpy(w.data, AwqTrialWeight(w, tried, quantize).view().data, w.bytes());
+      };
+      for (const std::string& name : group.targets) block.FindLinear(name)->weight().Try(change);
+      return part.MeanSquaredChange();
+    });
+    for (const std::string& name : group.targets) block.FindLinear(name)->weight().EndTrial();
+    LogDebug(fmt::format("{}: {} ratio {:.3f} loss {:.3e}", path(), group.source, found.ratio, found.loss));
+    return std::move(found.scale);
+  }
+
+  std::vector<SubgraphType> types_;
+  Selection select_;
+  WeightSpec weight_;
+  int n_grid_;
+  std::vector<Subgraph> groups_;
+  std::map<std::string, AwqObserver> observers_;
+};
+
+}  // namespace
+
+std::unique_ptr<Processor> MakeAwq(const ProcessorConfig& config) {
+  return std::make_unique<Awq>(config, *config.As<AwqConfig>());
+}
+
+}  // namespace modelslim

@@ -1,0 +1,215 @@
+#include "processor/steps/flex_smooth.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "base/log.h"
+#include "processor/observing/token_store.h"
+#include "processor/steps/linear_quant.h"
+#include "processor/steps/subgraphs.h"
+#include "quant/activations/activation.h"
+#include "quant/smoothing/smooth.h"
+#include "quant/smoothing/smooth_search.h"
+
+namespace modelslim {
+namespace {
+
+// Statistics of what enters a group's first target and, while a search wants them, all its rows.
+class FlexObserver : public InputObserver {
+ public:
+  // `tokens` may be null.
+  explicit FlexObserver(std::unique_ptr<TokenStore> tokens) : tokens_(std::move(tokens)) {}
+  void Observe(const ConstView& x, const RowGroups&) override {
+    stats_.Observe(x);
+    if (tokens_) tokens_->Append(x);
+  }
+  const ChannelStats& stats() const { return stats_; }
+  ConstView Tokens() { return tokens_->Rows(); }
+
+ private:
+  ChannelStats stats_;
+  std::unique_ptr<TokenStore> tokens_;
+};
+
+// Rows of several weights of one type and width as one matrix.
+Tensor Concatenated(const std::vector<ConstView>& weights, size_t count) {
+  int64_t rows = 0;
+  for (size_t i = 0; i < count; ++i) rows += weights[i].rows();
+  Tensor all(weights.front().dtype, {rows, weights.front().cols()});
+  auto* to = static_cast<std::byte*>(all.view().data);
+  for (size_t i = 0; i < count; ++i) {
+    std::memcpy(to, weights[i].data, weights[i].bytes());
+    to += weights[i].bytes();
+  }
+  return all;
+}
+
+// The common walk; what the scale is, the two processors say.
+class FlexProcessor : public Processor {
+ public:
+  FlexProcessor(const ProcessorConfig& config, std::vector<SubgraphType> types, Selection select)
+      : Processor(config), types_(std::move(types)), select_(std::move(select)) {}
+
+  bool NeedsData() const override { return true; }
+  std::vector<std::string> Rewrites(const Family& family) const override {
+    return LinearsOf(family, types_, [this](const std::string& name) { return select_.Selects(name); });
+  }
+  void Plan(const Family& family, ModelPlan&) const override { RequireSubgraphs(family, path(), type()); }
+
+  void Preprocess(Block& block, RunState& state) override {
+    groups_ = SelectSubgraphs(state.family, block.info().index, types_,
+                              [this](const std::string& name) { return select_.Selects(name); });
+    for (const Subgraph& group : groups_) {
+      LinearModule& observed = *block.FindLinear(group.targets.front());
+      if (observers_.count(observed.name()) > 0) continue;
+      auto tokens = Searches() ? std::make_unique<TokenStore>(state.scratch, observed.weight().dtype()) : nullptr;
+      FlexObserver& observer = observers_.try_emplace(observed.name(), std::move(tokens)).first->second;
+      observed.observers().push_back(&observer);
+    }
+  }
+
+  void Postprocess(Block& block, RunState& state) override {
+    for (auto& [name, observer] : observers_) std::erase(block.FindLinear(name)->observers(), &observer);
+    for (const Subgraph& group : groups_) {
+      FlexObserver& observer = observers_.at(group.targets.front());
+      if (observer.stats().empty()) {
+        LogWarning(fmt::format("{} ({}): no token reached {}, so the group of {} keeps its weights", path(), type(),
+                               group.targets.front(), group.source));
+        continue;
+      }
+      Smooth(block, group, observer);
+      ReleaseGroup(block, group, state.keep);
+    }
+    observers_.clear();
+    groups_.clear();
+  }
+
+ protected:
+  virtual bool Searches() const = 0;
+  virtual void Smooth(Block& block, const Subgraph& group, FlexObserver& observer) = 0;
+
+ private:
+  std::vector<SubgraphType> types_;
+  Selection select_;
+  std::vector<Subgraph> groups_;
+  std::map<std::string, FlexObserver> observers_;
+};
+
+void ApplyScale(Block& block, const Subgraph& group, const Channels& scale) {
+  if (group.type == SubgraphType::kNormLinear) {
+    ApplyToNorm(block, group, scale, nullptr);
+  } else {
+    ApplyToLinears(block, group, scale);
+  }
+}
+
+class FlexSmooth : public FlexProcessor {
+ public:
+  FlexSmooth(const ProcessorConfig& config, const FlexSmoothConfig& own)
+      : FlexProcessor(config, own.enable_subgraph_type, own.select), alpha_(own.alpha), beta_(own.beta) {}
+
+ protected:
+  // Either one missing means that both are searched, as in the reference.
+  bool Searches() const override { return !alpha_ || !beta_; }
+
+  void Smooth(Block& block, const Subgraph& group, FlexObserver& observer) override {
+    const std::vector<ConstView> weights = TargetWeights(block, group);
+    double alpha = alpha_.value_or(0), beta = beta_.value_or(0);
+    if (Searches()) {
+      const FlexSearchResult found = FlexSmoothSearch(observer.Tokens(), weights);
+      alpha = found.alpha;
+      beta = found.beta;
+      LogDebug(
+          fmt::format("{}: {} alpha {:.2f} beta {:.2f} error {:.5f}", path(), group.source, alpha, beta, found.error));
+    }
+    const Channels a = observer.stats().AbsMax();
+    const Channels w = ClampWeightStatistic(ColumnMax(weights));
+    if (group.type != SubgraphType::kOv) {
+      ApplyScale(block, group, FlexSmoothScale(a, w, alpha, beta));
+    } else if (group.group_max) {
+      ApplyToOv(block, group, FlexOvScale(a, w, alpha, beta, HeadsOf(group)));
+    } else {
+      ApplyToOv(block, group, ReduceOvMean(FlexSmoothScale(a, w, alpha, beta), HeadsOf(group)));
+    }
+  }
+
+ private:
+  std::optional<double> alpha_, beta_;
+};
+
+class FlexAwqSsz : public FlexProcessor {
+ public:
+  FlexAwqSsz(const ProcessorConfig& config, const FlexAwqSszConfig& own)
+      : FlexProcessor(config, own.enable_subgraph_type, own.select),
+        alpha_(own.alpha),
+        weight_(ToWeightSpec(own.qconfig.weight)) {
+    if (own.qconfig.act && own.qconfig.act->dtype != QDType::kFloat) activation_ = ToActivationSpec(*own.qconfig.act);
+  }
+
+ protected:
+  bool Searches() const override { return !alpha_; }
+
+  void Smooth(Block& block, const Subgraph& group, FlexObserver& observer) override {
+    const double alpha = alpha_ ? *alpha_ : Search(block, group, observer);
+    const DType dtype = block.FindLinear(group.targets.front())->weight().dtype();
+    const Channels mean = observer.stats().AbsMean(dtype);
+    if (group.type == SubgraphType::kOv) {
+      OvScale scale;
+      scale.value = FlexAwqScale(ReduceHeadsMax(mean, HeadsOf(group)), alpha);
+      scale.output = ExpandHeads(scale.value, HeadsOf(group));
+      ApplyToOv(block, group, scale);
+    } else {
+      ApplyScale(block, group, FlexAwqScale(mean, alpha));
+    }
+  }
+
+ private:
+  double Search(Block& block, const Subgraph& group, FlexObserver& observer) const {
+    const std::vector<ConstView> weights = TargetWeights(block, group);
+    // The reference looks at all targets of a norm if they are at most three, else at the first two.
+    const Tensor weight = Concatenated(weights, weights.size() <= 3 ? weights.size() : 2);
+    TrialQuantizer trial;
+    trial.weight = [this](const ConstView& w) { return Dequantize(QuantizeWeight(w, weight_), DType::kF32); };
+    if (activation_) trial.activation = [this](const ConstView& x) { return FakeQuantized(x); };
+    LinearModule& first = *block.FindLinear(group.targets.front());
+    if (group.targets.size() == 1 && first.bias() != nullptr) trial.bias = first.bias()->Get();
+    const AlphaSearchResult found = FlexAwqSearch(observer.Tokens(), std::as_const(weight).view(), trial);
+    LogDebug(fmt::format("{}: {} alpha {:.2f} error {:.5f}", path(), group.source, found.alpha, found.error));
+    return found.alpha;
+  }
+
+  // As a deployed layer treats its input; a static range is first taken from the same tokens.
+  Tensor FakeQuantized(const ConstView& x) const {
+    const int64_t offsets[] = {0, x.rows()};
+    DeployedActivation deployed;
+    deployed.spec = *activation_;
+    if (!IsDataFree(*activation_)) {
+      ActivationQuantizer quantizer(*activation_);
+      quantizer.Calibrate(x, offsets, View{});
+      deployed.fixed = *quantizer.params();
+    }
+    Tensor out(DType::kF32, x.shape);
+    FakeQuantizeDeployed(deployed, x, offsets, out.view());
+    return out;
+  }
+
+  std::optional<double> alpha_;
+  WeightSpec weight_;
+  std::optional<ActivationSpec> activation_;
+};
+
+}  // namespace
+
+std::unique_ptr<Processor> MakeFlexSmooth(const ProcessorConfig& config) {
+  return std::make_unique<FlexSmooth>(config, *config.As<FlexSmoothConfig>());
+}
+
+std::unique_ptr<Processor> MakeFlexAwqSsz(const ProcessorConfig& config) {
+  return std::make_unique<FlexAwqSsz>(config, *config.As<FlexAwqSszConfig>());
+}
+
+}  // namespace modelslim

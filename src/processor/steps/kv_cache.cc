@@ -1,0 +1,188 @@
+#include "processor/steps/kv_cache.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "base/log.h"
+#include "processor/steps/linear_quant.h"
+#include "processor/steps/subgraphs.h"
+#include "quant/activations/activation.h"
+#include "quant/smoothing/smooth.h"
+#include "quant/smoothing/smooth_kv.h"
+
+namespace modelslim {
+namespace {
+
+class KvSmooth : public Processor, public KvObserver {
+ public:
+  KvSmooth(const ProcessorConfig& config, const KvSmoothConfig& own)
+      : Processor(config), factor_(static_cast<float>(own.smooth_factor)), select_(own.select) {}
+
+  bool NeedsData() const override { return true; }
+  KvObserver* kv_observer() override { return this; }
+
+  void Plan(const Family& family, ModelPlan&) const override {
+    for (const BlockInfo& block : family.layout().blocks) {
+      if (!family.KvSmoothUnits(block.index).empty()) return;
+    }
+    throw Error(ErrorCode::kUnsupported,
+                path() + ": kv_smooth has no place to fold its scales in the family " + std::string(family.name()),
+                "remove this entry");
+  }
+
+  std::vector<std::string> Rewrites(const Family& family) const override {
+    std::vector<std::string> names;
+    for (const BlockInfo& block : family.layout().blocks) {
+      for (const KvSmoothUnit& unit : family.KvSmoothUnits(block.index)) {
+        if (unit.into_norm || !select_.Selects(unit.attention)) continue;
+        names.push_back(unit.query);
+        names.push_back(unit.key);
+      }
+    }
+    return names;
+  }
+
+  void Preprocess(Block&, RunState&) override { keys_.clear(); }
+
+  void Observe(const std::string& attention, const ConstView& keys, const ConstView&, const RowGroups&) override {
+    keys_[attention].Observe(keys);
+  }
+
+  void Postprocess(Block& block, RunState& state) override {
+    for (const KvSmoothUnit& unit : state.family.KvSmoothUnits(block.info().index)) {
+      if (!select_.Selects(unit.attention)) continue;
+      const auto seen = keys_.find(unit.attention);
+      if (seen == keys_.end() || seen->second.empty()) {
+        LogWarning(fmt::format("{}: no keys were seen in {}, so it stays as it is", path(), unit.attention));
+        continue;
+      }
+      Apply(block, unit, seen->second.AbsMax());
+    }
+    keys_.clear();
+  }
+
+ private:
+  void Apply(Block& block, const KvSmoothUnit& unit, const Channels& absmax) const {
+    const HeadLayout heads{unit.heads, unit.kv_heads};
+    const KvSmoothOptions options{.smooth_factor = factor_};
+    if (unit.into_norm) {
+      ApplyKvSmoothNorm(block.FindNorm(unit.query)->weight().Mutable(), block.FindNorm(unit.key)->weight().Mutable(),
+                        KvSmoothNormScale(absmax, unit.kv_heads, options));
+    } else {
+      ApplyKvSmoothLinear(MutableLinear(*block.FindLinear(unit.query)), MutableLinear(*block.FindLinear(unit.key)),
+                          KvSmoothScale(absmax, heads, options), heads);
+    }
+  }
+
+  float factor_;
+  Selection select_;
+  std::map<std::string, ChannelStats> keys_;
+};
+
+// The scale and offset of one cached tensor, as its type wants them.
+Tensor ToTensor(const std::vector<float>& values, DType dtype) {
+  Tensor f32(DType::kF32, {static_cast<int64_t>(values.size())});
+  std::copy(values.begin(), values.end(), f32.as<float>());
+  return ConvertTo(std::as_const(f32).view(), dtype);
+}
+
+class DynamicCache : public Processor, public KvObserver {
+ public:
+  DynamicCache(const ProcessorConfig& config, const DynamicCacheConfig& own)
+      : Processor(config), spec_(ToActivationSpec(own.qconfig)), select_(own.select) {}
+
+  bool NeedsData() const override { return true; }
+  KvObserver* kv_observer() override { return this; }
+
+  void Plan(const Family& family, ModelPlan& plan) const override {
+    bool any = false;
+    for (const BlockInfo& block : family.layout().blocks) {
+      for (const std::string& attention : block.attention) {
+        if (!select_.Selects(attention)) continue;
+        PlanAttention(block, attention, family.layout().dtype, plan);
+        any = true;
+      }
+    }
+    plan.kv_c8 = plan.kv_c8 || any;
+  }
+
+  void Preprocess(Block&, RunState&) override { observed_.clear(); }
+
+  void Observe(const std::string& attention, const ConstView& keys, const ConstView& values,
+               const RowGroups& groups) override {
+    if (!select_.Selects(attention)) return;
+    auto& [key, value] =
+        observed_.try_emplace(attention, ActivationQuantizer(spec_), ActivationQuantizer(spec_)).first->second;
+    key.Calibrate(keys, groups.offsets, View{});
+    value.Calibrate(values, groups.offsets, View{});
+  }
+
+  void Postprocess(Block& block, RunState& state) override {
+    for (const std::string& attention : block.info().attention) {
+      if (!select_.Selects(attention)) continue;
+      const auto seen = observed_.find(attention);
+      if (seen == observed_.end()) {
+        throw Error(ErrorCode::kSpec, path() + ": no keys and values were seen in " + attention,
+                    "use a calibration set with at least one sample");
+      }
+      AddValues(attention, "k_proj", *seen->second.first.params(), state);
+      AddValues(attention, "v_proj", *seen->second.second.params(), state);
+    }
+    observed_.clear();
+  }
+
+ private:
+  // The states have the model's type unless a step before this one makes the layer compute in f32: a replaced norm, or
+  // a projection that is quantized already.
+  void PlanAttention(const BlockInfo& block, const std::string& attention, DType model_dtype, ModelPlan& plan) const {
+    std::map<std::string, int64_t> sizes;
+    bool deployed = plan.f32_activations;
+    for (const ModuleInfo& module : block.modules) {
+      if (module.kind != ModuleKind::kLinear) continue;
+      for (const char* part : {"k_proj", "v_proj"}) {
+        if (module.name != attention + "." + part) continue;
+        sizes[part] = module.out_features();
+        deployed = deployed || !plan.linear(module.name).by.empty();
+      }
+    }
+    if (sizes.size() != 2) {
+      throw Error(ErrorCode::kUnsupported,
+                  path() + ": " + attention + " has no k_proj and v_proj, which the C8 format names its scales after",
+                  "exclude this attention");
+    }
+    const DType dtype = deployed ? DType::kF32 : model_dtype;
+    for (const char* part : {"k_proj", "v_proj"}) {
+      for (const char* what : {"kv_cache_scale", "kv_cache_offset"}) {
+        plan.extras[attention].push_back({fmt::format("{}.{}.{}", attention, part, what), dtype, {sizes[part]}, "C8"});
+      }
+    }
+  }
+
+  void AddValues(const std::string& attention, const char* part, const AffineTable& params, RunState& state) {
+    const std::string base = fmt::format("{}.{}.", attention, part);
+    const DType dtype = state.plan.extras.find(attention)->second.front().dtype;
+    const std::vector<float> zeros(params.scale.size(), 0.0f);
+    state.extras[attention].push_back({base + "kv_cache_scale", ToTensor(params.scale, dtype)});
+    state.extras[attention].push_back(
+        {base + "kv_cache_offset", ToTensor(params.offset.empty() ? zeros : params.offset, dtype)});
+  }
+
+  ActivationSpec spec_;
+  Selection select_;
+  std::map<std::string, std::pair<ActivationQuantizer, ActivationQuantizer>> observed_;
+};
+
+}  // namespace
+
+std::unique_ptr<Processor> MakeKvSmooth(const ProcessorConfig& config) {
+  return std::make_unique<KvSmooth>(config, *config.As<KvSmoothConfig>());
+}
+
+std::unique_ptr<Processor> MakeDynamicCache(const ProcessorConfig& config) {
+  return std::make_unique<DynamicCache>(config, *config.As<DynamicCacheConfig>());
+}
+
+}  // namespace modelslim

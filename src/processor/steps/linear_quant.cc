@@ -1,0 +1,235 @@
+#include "processor/steps/linear_quant.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "config/recipe/quant_mode.h"
+#include "processor/observing/output_error.h"
+
+namespace modelslim {
+namespace {
+
+constexpr int64_t kDefaultGroup = 128;
+
+ElementFormat FormatOf(QDType dtype) {
+  switch (dtype) {
+    case QDType::kInt4:
+      return ElementFormat::kInt4;
+    case QDType::kFp8E4M3:
+      return ElementFormat::kFp8E4M3;
+    case QDType::kMxfp8:
+      return ElementFormat::kMxFp8;
+    case QDType::kMxfp4:
+      return ElementFormat::kMxFp4;
+    default:
+      return ElementFormat::kInt8;
+  }
+}
+
+WeightMethod MethodOf(const QConfig& weight) {
+  constexpr std::pair<std::string_view, WeightMethod> kNames[] = {
+      {"minmax", WeightMethod::kMinMax},           {"ssz", WeightMethod::kSsz},
+      {"mse_round", WeightMethod::kMseRound},      {"ceil_x", WeightMethod::kCeilX},
+      {"fouroversix", WeightMethod::kFourOverSix}, {"dualscale", WeightMethod::kDualScale}};
+  for (const auto& [name, method] : kNames) {
+    if (name == weight.method) return method;
+  }
+  if (weight.method == "gptq") {
+    throw Error(ErrorCode::kUnsupported,
+                weight.path + ".method: gptq rounds while it sees data, and so linear_quant alone can use it",
+                "use minmax or ssz here");
+  }
+  throw Error(ErrorCode::kUnsupported, weight.path + ".method: no weight quantizer is called '" + weight.method + "'",
+              "use minmax, ssz, mse_round, ceil_x, fouroversix or dualscale, as the data type allows");
+}
+
+GptqOptions ToGptqOptions(const QConfig& weight) {
+  GptqOptions options;
+  options.bits = weight.dtype == QDType::kInt4 ? 4 : 8;
+  options.symmetric = weight.symmetric;
+  if (weight.scope == QScope::kPerGroup) options.group_size = weight.ext.group_size.value_or(kDefaultGroup);
+  options.block_size = weight.ext.block_size;
+  options.percdamp = static_cast<float>(weight.ext.percdamp);
+  return options;
+}
+
+class LinearQuant : public Processor {
+ public:
+  LinearQuant(const ProcessorConfig& config, const LinearQuantConfig& own)
+      : Processor(config), select_(own.select), spec_(ToQuantSpec(own.qconfig, config.path)) {}
+
+  bool NeedsData() const override { return spec_.NeedsData(); }
+
+  void Plan(const Family& family, ModelPlan& plan) const override {
+    for (const BlockInfo& block : family.layout().blocks) {
+      for (const ModuleInfo& module : block.modules) {
+        if (module.kind == ModuleKind::kLinear && select_.Selects(module.name)) PlanLinear(module, plan);
+      }
+    }
+  }
+
+  void Preprocess(Block& block, RunState& state) override {
+    spec_.weight.december_2025 = state.plan.december_2025;
+    const int64_t sampled = state.measure_errors ? SampledRows(block.info()) : 0;
+    for (LinearModule* module : block.linears()) {
+      if (state.plan.linears.find(module->name())->second.by == path())
+        StartCalibration(*module, spec_, state.scratch, sampled);
+    }
+  }
+
+  void Postprocess(Block& block, RunState& state) override {
+    std::vector<LinearModule*> unseen;
+    for (LinearModule* module : block.linears()) {
+      if (IsUnseen(*module)) unseen.push_back(module);
+    }
+    if (state.idle_experts == IdleExperts::kPool) Pool(block, state, &unseen);
+    if (!unseen.empty()) RefuseUnseen(unseen);
+    for (LinearModule* module : block.linears()) {
+      if (!IsCalibrating(*module)) continue;
+      Deploy(*module);
+      if (state.handled_experts.count(ExpertOf(module->name())) > 0) {
+        QuantizedResult(*module)->range_from = IdleExpertsName(state.idle_experts);
+      }
+    }
+  }
+
+ private:
+  void PlanLinear(const ModuleInfo& module, ModelPlan& plan) const {
+    LinearDecision& decision = plan.linear(module.name);
+    if (!decision.by.empty()) {
+      decision.shadowed.push_back(path());
+      return;
+    }
+    try {
+      CheckWeightSpec(spec_.weight, spec_.gptq ? 0 : module.in_features());
+    } catch (const Error& error) {
+      throw Error(error.code(), fmt::format("{}: {}: {}", path(), module.name, error.what()),
+                  error.tip().empty() ? "choose another type for this layer, or exclude it" : error.tip());
+    }
+    decision.mode = spec_.mode;
+    decision.by = path();
+    if (spec_.gptq) decision.group_size = spec_.gptq->group_size;
+    if (spec_.mode == QuantMode::kW4A4MXFP4DualScale) decision.group_size = spec_.weight.dual_block_size;
+  }
+
+  // Lets layers of experts use what the same layers of the other experts saw; those leave `unseen`.
+  void Pool(Block& block, RunState& state, std::vector<LinearModule*>* unseen) const {
+    struct Siblings {
+      std::map<std::string, std::vector<LinearModule*>> idle;  // by the entry that quantizes them
+      std::vector<LinearModule*> others;
+    };
+    std::map<std::string, Siblings> layers;  // "model.layers.3.mlp.experts.*.up_proj"
+    const auto key_of = [](const std::string& name) {
+      const std::string expert = ExpertOf(name);
+      return expert.empty() ? "" : expert.substr(0, expert.rfind('.') + 1) + "*" + name.substr(expert.size());
+    };
+    for (LinearModule* module : *unseen) {
+      if (const std::string key = key_of(module->name()); !key.empty()) {
+        layers[key].idle[state.plan.linears.find(module->name())->second.by].push_back(module);
+      }
+    }
+    for (LinearModule* module : block.linears()) {
+      const auto layer = layers.find(key_of(module->name()));
+      if (layer != layers.end() && !IsUnseen(*module)) layer->second.others.push_back(module);
+    }
+    for (const auto& [key, siblings] : layers) {
+      for (const auto& [by, idle] : siblings.idle) {
+        if (!PoolCalibration(idle, siblings.others, state.scratch)) continue;
+        for (LinearModule* module : idle) {
+          state.handled_experts.insert(ExpertOf(module->name()));
+          std::erase(*unseen, module);
+        }
+      }
+    }
+  }
+
+  [[noreturn]] void RefuseUnseen(const std::vector<LinearModule*>& layers) const {
+    constexpr size_t kListed = 16;
+    std::vector<std::string> names;  // an expert stands for its layers
+    for (const LinearModule* layer : layers) {
+      const std::string expert = ExpertOf(layer->name());
+      const std::string& name = expert.empty() ? layer->name() : expert;
+      if (names.empty() || names.back() != name) names.push_back(name);
+    }
+    const size_t listed = std::min(names.size(), kListed);
+    std::string list = fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<int64_t>(listed), ", "));
+    if (names.size() > listed) list += fmt::format(" and {} more", names.size() - listed);
+    throw Error(ErrorCode::kSpec,
+                fmt::format("{}: no calibration token reached {} layer{} whose input must be seen: {}", path(),
+                            layers.size(), layers.size() == 1 ? "" : "s", list),
+                "use more or longer calibration samples, let idle experts borrow (--idle-experts pool or all-tokens), "
+                "give these layers a per_token activation, or exclude them");
+  }
+
+  Selection select_;
+  LinearQuantSpec spec_;
+};
+
+}  // namespace
+
+WeightSpec ToWeightSpec(const QConfig& weight) {
+  WeightSpec spec;
+  spec.format = FormatOf(weight.dtype);
+  spec.method = MethodOf(weight);
+  spec.scope = weight.scope == QScope::kPerBlock    ? WeightScope::kPerBlock
+               : weight.scope == QScope::kDualScale ? WeightScope::kDualScale
+                                                    : WeightScope::kPerChannel;
+  if (weight.ext.step) spec.ssz_steps = static_cast<int>(*weight.ext.step);
+  spec.dual_block_size = weight.ext.dual_block_size.value_or(0);
+  return spec;
+}
+
+ActivationSpec ToActivationSpec(const QConfig& act) {
+  ActivationSpec spec;
+  switch (act.scope) {
+    case QScope::kPerToken:
+      spec.scope = ActivationScope::kPerToken;
+      break;
+    case QScope::kPdMix:
+      spec.scope = ActivationScope::kPdMix;
+      break;
+    case QScope::kPerChannel:
+      spec.scope = ActivationScope::kPerChannel;
+      break;
+    case QScope::kPerBlock:
+      spec.scope = ActivationScope::kPerBlock;
+      break;
+    case QScope::kDualScale:
+      spec.scope = ActivationScope::kDualScale;
+      break;
+    default:
+      spec.scope = ActivationScope::kPerTensor;
+      break;
+  }
+  spec.format = FormatOf(act.dtype);
+  spec.symmetric = act.symmetric;
+  spec.method = act.method == "histogram" ? ActivationMethod::kHistogram : ActivationMethod::kMinMax;
+  spec.aggregation = act.ext.aggregation_type;
+  spec.dual_block_size = act.ext.dual_block_size.value_or(0);
+  CheckActivationSpec(spec);
+  return spec;
+}
+
+LinearQuantSpec ToQuantSpec(const LinearQConfig& qconfig, const std::string& by) {
+  LinearQuantSpec spec;
+  spec.mode = ModeOf(qconfig);
+  spec.by = by;
+  spec.weight_only = !qconfig.act || qconfig.act->dtype == QDType::kFloat;
+  if (!spec.weight_only) spec.activation = ToActivationSpec(*qconfig.act);
+  if (qconfig.weight.method == "gptq") {
+    spec.gptq = ToGptqOptions(qconfig.weight);
+  } else {
+    spec.weight = ToWeightSpec(qconfig.weight);
+  }
+  return spec;
+}
+
+std::unique_ptr<Processor> MakeLinearQuant(const ProcessorConfig& config) {
+  return std::make_unique<LinearQuant>(config, *config.As<LinearQuantConfig>());
+}
+
+}  // namespace modelslim
