@@ -56,6 +56,10 @@ struct Kernel {
   std::function<void(const ConstView&, uint8_t*, std::byte*)> run;  // rows, codes, scales
 };
 
+void Mx(const ConstView& rows, bool fp4, uint8_t* codes, uint8_t* exponents) {
+  QuantizeRowsMx(rows, MxRule{fp4}, MxMinMaxTable(rows.dtype, fp4, false), codes, exponents);
+}
+
 void Measure(DType dtype, int64_t cols) {
   const int64_t size = static_cast<int64_t>(DTypeSize(dtype)),
                 rows = (int64_t{256} << 20) / (cols * size) / kBatch * kBatch;
@@ -71,14 +75,12 @@ void Measure(DType dtype, int64_t cols) {
        [](const ConstView& x, uint8_t* q, std::byte* s) {
          QuantizeRowsMinMax(x, 8, reinterpret_cast<int8_t*>(q), reinterpret_cast<float*>(s));
        }},
-      {"int4", 0.5,
-       [](const ConstView& x, uint8_t* q, std::byte* s) { QuantizeRowsInt4Packed(x, q, reinterpret_cast<float*>(s)); }},
       {"fp8", 1.0,
        [](const ConstView& x, uint8_t* q, std::byte* s) { QuantizeRowsFp8(x, q, reinterpret_cast<float*>(s)); }},
       {"mxfp8", 1.0 + 1.0 / 32,
-       [](const ConstView& x, uint8_t* q, std::byte* s) { QuantizeRowsMxFp8(x, q, reinterpret_cast<uint8_t*>(s)); }},
+       [](const ConstView& x, uint8_t* q, std::byte* s) { Mx(x, false, q, reinterpret_cast<uint8_t*>(s)); }},
       {"mxfp4", 0.5 + 1.0 / 32,
-       [](const ConstView& x, uint8_t* q, std::byte* s) { QuantizeRowsMxFp4(x, q, reinterpret_cast<uint8_t*>(s)); }},
+       [](const ConstView& x, uint8_t* q, std::byte* s) { Mx(x, true, q, reinterpret_cast<uint8_t*>(s)); }},
   };
   for (const Kernel& kernel : kernels) {
     const double bytes = read + kernel.written_per_element * static_cast<double>(w.size());

@@ -17,7 +17,6 @@ enum class ModuleKind : uint8_t {
   kEmbedding,  // weight [vocab, hidden]
   kOther       // bare parameters (router, convolution, decay rates, ...)
 };
-std::string_view ModuleKindName(ModuleKind kind);
 
 // One tensor of a module as the model holds it in memory, which is also how an untouched one is written.
 struct ParamInfo {
@@ -62,8 +61,6 @@ struct ModelLayout {
 std::string ExpertOf(std::string_view linear);
 
 // ---- what processors ask of a family ----
-
-std::string_view SubgraphTypeName(SubgraphType type);  // "up-down" as in recipes
 
 // A smoothing group: `source` feeds `targets`, all named in full; statistics are taken at the input of targets[0].
 struct Subgraph {

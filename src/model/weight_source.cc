@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "io/checkpoint.h"
-#include "model/block_fp8.h"
 #include "model/family.h"
+#include "ops/block_fp8.h"
 
 namespace modelslim {
 namespace {

@@ -32,16 +32,11 @@ class Collector {
         Add(std::move(tensor));
       }
     } else {
-      for (const ParamInfo& param : module.params) AddFloat(param.name, DTypeOf(param), param.shape);
+      for (const ParamInfo& param : module.params) AddFloat(param.name, param.dtype, param.shape);
       const auto bias = plan_.norm_biases.find(module.name);
       if (bias != plan_.norm_biases.end()) AddFloat(module.name + ".bias", bias->second, module.params.front().shape);
     }
     AddExtras(module.name);
-  }
-
-  DType DTypeOf(const ParamInfo& param) const {
-    const auto changed = plan_.float_dtypes.find(param.name);
-    return changed == plan_.float_dtypes.end() ? param.dtype : changed->second;
   }
 
   void AddExtras(const std::string& module) {

@@ -43,8 +43,7 @@ struct ModelPlan {
   std::map<std::string, LinearDecision, std::less<>> linears;  // every Linear of every block
   std::map<std::string, DType, std::less<>> norm_biases;       // norms that gain a bias: its dtype
   std::map<std::string, std::vector<ExtraTensor>, std::less<>>
-      extras;                                              // after the tensors of this module (or attention)
-  std::map<std::string, DType, std::less<>> float_dtypes;  // float parameters that change their dtype
+      extras;  // after the tensors of this module (or attention)
   std::vector<PlanNote> notes;
   bool december_2025 = false;  // numbers and files of the December 2025 release where they differ; set before planning
   bool kv_c8 = false;

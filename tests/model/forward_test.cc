@@ -9,8 +9,8 @@
 #include "base/parallel.h"
 #include "io/safetensors.h"
 #include "model/families/deepseek.h"
-#include "model/parts/columns.h"
 #include "model_testing.h"
+#include "ops/columns.h"
 
 namespace modelslim {
 namespace {

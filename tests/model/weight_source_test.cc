@@ -2,9 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "model/block_fp8.h"
 #include "model/parts/layout_builder.h"
 #include "model_testing.h"
+#include "ops/block_fp8.h"
 #include "tensor/fp8.h"
 
 namespace modelslim {

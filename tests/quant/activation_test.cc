@@ -303,39 +303,6 @@ TEST(Activation, ChunksThreadsAndPlacesDoNotMatter) {
   SetComputeThreads(0);
 }
 
-// Two ranks with a sample each in a step act like one process that sees both before it quantizes either.
-TEST(Activation, RanksShareEveryStep) {
-  const Tensor own = reference::Make(DType::kF32, {2, 2}, {1, -1, 4, -2});
-  const std::vector<float> other_min = {-3, -1}, other_max = {0.5f, 9};
-  RankReduction ranks;
-  ranks.min = [&](std::span<float> values) {
-    for (size_t i = 0; i < values.size(); ++i) values[i] = std::min(values[i], other_min[i]);
-  };
-  ranks.max = [&](std::span<float> values) {
-    for (size_t i = 0; i < values.size(); ++i) values[i] = std::max(values[i], other_max[i]);
-  };
-  ActivationQuantizer quantizer(Spec(ActivationScope::kPerTensor, false), ranks);
-  Tensor out(DType::kF32, own.shape());
-  const int64_t offsets[] = {0, 1, 2};
-  quantizer.Calibrate(own.view(), offsets, out.view());
-  EXPECT_EQ(quantizer.range().min, -3.0f);
-  EXPECT_EQ(quantizer.range().max, 9.0f);
-  const reference::Params first = reference::ParamsOf(-3, 1, DType::kF32, 8, false);
-  EXPECT_EQ(out.as<float>()[0],
-            reference::DequantizeOne(reference::QuantizeOne(1, first, DType::kF32, 8), first, DType::kF32));
-
-  ActivationSpec spec = Spec(ActivationScope::kPerTensor, false);
-  spec.aggregation = Aggregation::kMean;
-  ranks.sum = [&](std::span<double> values) {
-    for (size_t i = 0; i < values.size(); i += 3)
-      values[i] += other_min[i / 3], values[i + 1] += other_max[i / 3], values[i + 2] += 1;
-  };
-  ActivationQuantizer mean(spec, ranks);
-  mean.Calibrate(own.view(), offsets, View{});
-  EXPECT_EQ(mean.range().min, static_cast<float>((-1.0 - 3.0 - 2.0 - 1.0) / 4.0));
-  EXPECT_EQ(mean.range().max, static_cast<float>((1.0 + 0.5 + 4.0 + 9.0) / 4.0));
-}
-
 TEST(Activation, RefusesWhatDoesNotExist) {
   EXPECT_THROW(ActivationQuantizer{Spec(ActivationScope::kPdMix, true)}, Error);
   EXPECT_THROW(ActivationQuantizer{Spec(ActivationScope::kPerTensor, false, ElementFormat::kFp8E4M3)}, Error);

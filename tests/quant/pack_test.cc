@@ -146,21 +146,6 @@ TEST(Int4Tensors, ScaleBiasShapes) {
                Error);
 }
 
-TEST(Int4Tensors, SumsOfTheStreamingKernelGiveTheSame) {
-  const Tensor w = reference::Random(DType::kBF16, {6, 64}, 4);
-  WeightSpec spec;
-  spec.format = ElementFormat::kInt4;
-  const QuantizedWeight weight = QuantizeWeight(w.view(), spec);
-  Tensor packed(DType::kI8, {3, 64}), rows(DType::kI32, {6}), chunks(DType::kI32, {6, 16});
-  std::vector<float> scale(6);
-  QuantizeRowsInt4Packed(w.view(), packed.as<uint8_t>(), scale.data(), rows.as<int32_t>(), chunks.as<int32_t>());
-  EXPECT_TRUE(reference::SameBits(ScaleBiasFromSums(rows.view(), weight.scale.view()).view(),
-                                  ScaleBias(weight.codes.view(), weight.scale.view(), ScaleBiasShape::kRow).view()));
-  EXPECT_TRUE(
-      reference::SameBits(ScaleBiasFromSums(chunks.view(), weight.scale.view()).view(),
-                          ScaleBias(weight.codes.view(), weight.scale.view(), ScaleBiasShape::kSixteenths).view()));
-}
-
 TEST(MxTensors, WorkedBlock) {
   std::vector<float> values = {0.75f, -0.3f, 0.1f, 0.05f, -1.3f, 0.4f, 0, -0.02f};
   values.resize(32, 0.0f);

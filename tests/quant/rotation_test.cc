@@ -351,12 +351,5 @@ TEST(RotationNorm, SeveralNormsAreConcatenated) {
   EXPECT_THROW(FuseNorm(norms, {&wrong, 1}), Error);
 }
 
-TEST(RotationNorm, BakeMeanTakesTheColumnMeansAway) {
-  Tensor w = Matrix(DType::kF32, {2, 2}, {1, 5, 3, 5}), b = Matrix(DType::kF32, {2}, {4, 0});
-  BakeMean({w.view(), b.view()});
-  EXPECT_EQ(Values(w), (std::vector<float>{-1, 0, 1, 0}));
-  EXPECT_EQ(Values(b), (std::vector<float>{2, -2}));
-}
-
 }  // namespace
 }  // namespace modelslim

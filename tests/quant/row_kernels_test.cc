@@ -109,34 +109,6 @@ TEST(RowKernels, IntegersMatchTheReference) {
   }
 }
 
-TEST(RowKernels, PackedInt4IsThePackedFormOfTheIntegers) {
-  ForMatrices([&](const Tensor& w) {
-    const int64_t rows = w.view().rows(), cols = w.view().cols();
-    Tensor codes(DType::kI8, w.shape());
-    std::vector<float> scale(rows), packed_scale(rows);
-    QuantizeRowsMinMax(w.view(), 4, codes.as<int8_t>(), scale.data());
-    const Tensor expected = PackInt4Rows(codes.view());
-    Tensor packed(DType::kI8, expected.shape());
-    std::vector<int32_t> sums(rows), chunks(cols % 16 == 0 ? 16 * rows : 0);
-    QuantizeRowsInt4Packed(w.view(), packed.as<uint8_t>(), packed_scale.data(), sums.data(),
-                           chunks.empty() ? nullptr : chunks.data());
-    EXPECT_TRUE(reference::SameBits(packed.view(), expected.view()));
-    EXPECT_EQ(std::memcmp(scale.data(), packed_scale.data(), scale.size() * sizeof(float)), 0);
-    EXPECT_TRUE(reference::SameBits(UnpackInt4Rows(packed.view()).view(), codes.view()));
-    for (int64_t row = 0; row < rows; ++row) {
-      int32_t sum = 0;
-      for (int64_t i = 0; i < cols; ++i) sum += codes.as<int8_t>()[row * cols + i];
-      EXPECT_EQ(sums[row], sum);
-      if (chunks.empty()) continue;
-      for (int64_t chunk = 0; chunk < 16; ++chunk) {
-        int32_t part = 0;
-        for (int64_t i = 0; i < cols / 16; ++i) part += codes.as<int8_t>()[row * cols + chunk * (cols / 16) + i];
-        EXPECT_EQ(chunks[row * 16 + chunk], part);
-      }
-    }
-  });
-}
-
 TEST(RowKernels, Fp8MatchesTheReference) {
   ForMatrices([&](const Tensor& w) {
     const int64_t rows = w.view().rows(), cols = w.view().cols();
@@ -157,6 +129,10 @@ TEST(RowKernels, Fp8MatchesTheReference) {
       }
     }
   });
+}
+
+void QuantizeRowsMx(const ConstView& rows, bool fp4, uint8_t* codes, uint8_t* exponents) {
+  QuantizeRowsMx(rows, MxRule{fp4}, MxMinMaxTable(rows.dtype, fp4, false), codes, exponents);
 }
 
 void CheckMx(const Tensor& w, bool fp4, const uint8_t* codes, const uint8_t* exponents) {
@@ -186,7 +162,7 @@ void CheckMx(const Tensor& w, bool fp4, const uint8_t* codes, const uint8_t* exp
 TEST(RowKernels, MxFp8MatchesTheReference) {
   ForMatrices([&](const Tensor& w) {
     std::vector<uint8_t> codes(w.size()), exponents(w.view().rows() * MxBlocks(w.view().cols()));
-    QuantizeRowsMxFp8(w.view(), codes.data(), exponents.data());
+    QuantizeRowsMx(w.view(), false, codes.data(), exponents.data());
     CheckMx(w, false, codes.data(), exponents.data());
   });
 }
@@ -195,7 +171,7 @@ TEST(RowKernels, MxFp4MatchesTheReference) {
   ForMatrices([&](const Tensor& w) {
     Tensor packed(DType::kU8, {w.view().rows(), w.view().cols() / 2});
     std::vector<uint8_t> exponents(w.view().rows() * MxBlocks(w.view().cols()));
-    QuantizeRowsMxFp4(w.view(), packed.as<uint8_t>(), exponents.data());
+    QuantizeRowsMx(w.view(), true, packed.as<uint8_t>(), exponents.data());
     const Tensor codes = UnpackFp4Columns(packed.view());
     CheckMx(w, true, codes.as<uint8_t>(), exponents.data());
     EXPECT_TRUE(reference::SameBits(PackFp4Columns(codes.view()).view(), packed.view()));
@@ -230,11 +206,11 @@ void CheckBorders(bool fp4) {
         std::vector<uint8_t> made(w.size()), exponents(blocks);
         if (fp4) {
           Tensor packed(DType::kU8, {1, w.size() / 2});
-          QuantizeRowsMxFp4(w.view(), packed.as<uint8_t>(), exponents.data());
+          QuantizeRowsMx(w.view(), true, packed.as<uint8_t>(), exponents.data());
           const Tensor unpacked = UnpackFp4Columns(packed.view());
           std::memcpy(made.data(), unpacked.as<uint8_t>(), made.size());
         } else {
-          QuantizeRowsMxFp8(w.view(), made.data(), exponents.data());
+          QuantizeRowsMx(w.view(), false, made.data(), exponents.data());
         }
         CheckMx(w, fp4, made.data(), exponents.data());
       }

@@ -336,16 +336,6 @@ TEST(KeepsTheFunction, OvOfFusedProjections) {
   EXPECT_THROW(ApplyOv({kv.view(), {}}, {wo.view(), {}}, {s, s}, RowRanges{{0, 50}}), Error);
 }
 
-TEST(KeepsTheFunction, NonFusion) {
-  Tensor w = Random(DType::kF32, {3, 6}, 1);
-  auto x = Values(Random(DType::kF32, {4, 6}, 2));
-  const auto before = LinearF64(x, w.view(), {});
-  const std::vector<LinearParams> consumers = {{w.view(), {}}};
-  const Channels inv = ApplyNonFusion(consumers, RandomScale(6, 3));
-  for (size_t i = 0; i < x.size(); ++i) x[i] *= inv.values[i % 6];
-  ExpectNear(LinearF64(x, w.view(), {}), before, 1e-5);
-}
-
 TEST(SmoothApply, RoundsOnceToEachType) {
   Tensor w = Random(DType::kBF16, {3, 4}, 1), v = Random(DType::kF16, {4, 3}, 2);
   const auto w_before = Values(w), v_before = Values(v);

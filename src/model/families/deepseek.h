@@ -9,7 +9,7 @@
 #include "model/families/decoder_family.h"
 #include "model/parts/mla.h"
 #include "model/parts/moe.h"
-#include "model/parts/routing_noaux.h"
+#include "ops/experts/routing_noaux.h"
 
 namespace modelslim {
 

@@ -3,7 +3,7 @@
 
 #include "kernels/gemm.h"
 #include "model/families/deepseek.h"
-#include "model/parts/columns.h"
+#include "ops/columns.h"
 #include "ops/embedding.h"
 
 namespace modelslim {

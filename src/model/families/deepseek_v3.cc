@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "model/families/deepseek.h"
-#include "model/parts/columns.h"
-#include "model/parts/eager_attention.h"
 #include "model/parts/layout_builder.h"
 #include "model/parts/mla_absorbed.h"
+#include "ops/attention/eager_attention.h"
+#include "ops/columns.h"
 
 namespace modelslim {
 namespace {

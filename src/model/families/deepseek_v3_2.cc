@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "model/families/deepseek.h"
-#include "model/parts/columns.h"
-#include "model/parts/indexer.h"
 #include "model/parts/layout_builder.h"
+#include "ops/attention/indexer.h"
+#include "ops/columns.h"
 
 namespace modelslim {
 namespace {

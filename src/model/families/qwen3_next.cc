@@ -6,7 +6,7 @@
 #include "base/parallel.h"
 #include "model/checkpoint_facts.h"
 #include "model/families/decoder_family.h"
-#include "model/parts/gated_delta.h"
+#include "model/parts/gated_delta_net.h"
 #include "model/parts/layout_builder.h"
 #include "model/parts/moe_config.h"
 

@@ -1,9 +1,11 @@
+#include "model/parts/gated_delta_net.h"
+
 #include <cmath>
 #include <utility>
 
 #include "base/parallel.h"
-#include "model/parts/columns.h"
-#include "model/parts/gated_delta.h"
+#include "ops/attention/gated_delta.h"
+#include "ops/columns.h"
 #include "ops/elementwise.h"
 #include "ops/norm.h"
 

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "model/parts/columns.h"
 #include "model/parts/layout_builder.h"
+#include "ops/columns.h"
 
 namespace modelslim {
 

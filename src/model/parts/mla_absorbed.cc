@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "kernels/gemm.h"
-#include "model/parts/columns.h"
-#include "model/parts/eager_attention.h"
+#include "ops/attention/eager_attention.h"
+#include "ops/columns.h"
 
 namespace modelslim {
 namespace {

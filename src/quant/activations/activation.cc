@@ -62,7 +62,6 @@ void CheckActivationSpec(const ActivationSpec& spec) {
 
 struct ActivationQuantizer::Impl {
   ActivationSpec spec;
-  RankReduction ranks;
   int64_t samples = 0;
   DType dtype = DType::kF32;
   Range running;
@@ -74,22 +73,8 @@ struct ActivationQuantizer::Impl {
   void CalibrateTensor(const ConstView& x, std::span<const int64_t> offsets, const View& out);
   void CalibrateHistogram(const ConstView& x, std::span<const int64_t> offsets, const View& out);
   void CalibrateColumns(const ConstView& x, std::span<const int64_t> offsets, const View& out);
-  std::vector<Range> ReducedRanges(const ConstView& x, std::span<const int64_t> offsets) const;
   std::vector<Range> Scan(const std::vector<Range>& ranges);
 };
-
-// The ranges of the samples over all ranks: rank r's sample i and everybody else's form one step.
-std::vector<Range> ActivationQuantizer::Impl::ReducedRanges(const ConstView& x,
-                                                            std::span<const int64_t> offsets) const {
-  std::vector<Range> ranges = SampleRanges(x, offsets);
-  if (!ranks.min || !ranks.max) return ranges;
-  std::vector<float> min(ranges.size()), max(ranges.size());
-  for (size_t i = 0; i < ranges.size(); ++i) min[i] = ranges[i].min, max[i] = ranges[i].max;
-  ranks.min(min);
-  ranks.max(max);
-  for (size_t i = 0; i < ranges.size(); ++i) ranges[i].min = min[i], ranges[i].max = max[i];
-  return ranges;
-}
 
 // Running ranges after each sample.
 std::vector<Range> ActivationQuantizer::Impl::Scan(const std::vector<Range>& ranges) {
@@ -98,18 +83,12 @@ std::vector<Range> ActivationQuantizer::Impl::Scan(const std::vector<Range>& ran
     for (size_t i = 0; i < ranges.size(); ++i) scanned[i] = running = Merge(running, ranges[i]);
     return scanned;
   }
-  std::vector<double> sums(3 * ranges.size(), 0.0);
   for (size_t i = 0; i < ranges.size(); ++i) {
-    if (ranges[i].empty()) continue;
-    sums[3 * i] = ranges[i].min;
-    sums[3 * i + 1] = ranges[i].max;
-    sums[3 * i + 2] = 1.0;
-  }
-  if (ranks.sum) ranks.sum(sums);
-  for (size_t i = 0; i < ranges.size(); ++i) {
-    sum_min += sums[3 * i];
-    sum_max += sums[3 * i + 1];
-    count += sums[3 * i + 2];
+    if (!ranges[i].empty()) {
+      sum_min += ranges[i].min;
+      sum_max += ranges[i].max;
+      count += 1.0;
+    }
     if (count > 0.0) {
       running.min = RoundTo(dtype, static_cast<float>(sum_min / count));
       running.max = RoundTo(dtype, static_cast<float>(sum_max / count));
@@ -120,12 +99,10 @@ std::vector<Range> ActivationQuantizer::Impl::Scan(const std::vector<Range>& ran
 }
 
 void ActivationQuantizer::Impl::CalibrateTensor(const ConstView& x, std::span<const int64_t> offsets, const View& out) {
-  // The mean is one of each rank's own ranges, so those are what it needs; everything else sees the reduced ones.
-  const bool mean = spec.aggregation == Aggregation::kMean;
-  const std::vector<Range> reduced = ReducedRanges(x, offsets);
+  const std::vector<Range> ranges = SampleRanges(x, offsets);
   const bool per_sample = spec.scope != ActivationScope::kPerTensor;
   if (spec.scope != ActivationScope::kPerToken) {
-    const std::vector<Range> scanned = Scan(mean && ranks.sum ? SampleRanges(x, offsets) : reduced);
+    const std::vector<Range> scanned = Scan(ranges);
     if (!per_sample && out.data != nullptr) {
       std::vector<SampleParams> params(scanned.size());
       for (size_t i = 0; i < scanned.size(); ++i) {
@@ -135,12 +112,12 @@ void ActivationQuantizer::Impl::CalibrateTensor(const ConstView& x, std::span<co
       FakeQuantizeSamples(x, offsets, params, spec.format, out);
     }
   }
-  for (const Range& range : reduced) samples += range.empty() ? 0 : 1;
+  for (const Range& range : ranges) samples += range.empty() ? 0 : 1;
   if (!per_sample || out.data == nullptr) return;
   const bool symmetric = spec.scope == ActivationScope::kPdMix || spec.symmetric;
-  std::vector<SampleParams> params(reduced.size());
-  for (size_t i = 0; i < reduced.size(); ++i) {
-    if (!reduced[i].empty()) params[i].affine = ParamsForRange(reduced[i], x.dtype, spec.format, symmetric);
+  std::vector<SampleParams> params(ranges.size());
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    if (!ranges[i].empty()) params[i].affine = ParamsForRange(ranges[i], x.dtype, spec.format, symmetric);
   }
   FakeQuantizeSamples(x, offsets, params, spec.format, out);
 }
@@ -179,11 +156,9 @@ void ActivationQuantizer::Impl::CalibrateColumns(const ConstView& x, std::span<c
   if (out.data != nullptr) FakeQuantizeSampleColumns(x, offsets, tables, spec.format, out);
 }
 
-ActivationQuantizer::ActivationQuantizer(const ActivationSpec& spec, RankReduction ranks)
-    : impl_(std::make_unique<Impl>()) {
+ActivationQuantizer::ActivationQuantizer(const ActivationSpec& spec) : impl_(std::make_unique<Impl>()) {
   CheckActivationSpec(spec);
   impl_->spec = spec;
-  impl_->ranks = std::move(ranks);
 }
 ActivationQuantizer::~ActivationQuantizer() = default;
 ActivationQuantizer::ActivationQuantizer(ActivationQuantizer&&) noexcept = default;

@@ -41,16 +41,9 @@ void CheckActivationSpec(const ActivationSpec& spec);
 // True when calibration needs no data: per_token, per_block and dual_scale.
 bool IsDataFree(const ActivationSpec& spec);
 
-// Sums up over ranks between observing and using, for data-parallel runs. Each function replaces every element by its
-// minimum, maximum or sum over the ranks; all ranks call with equal lengths. Unset functions: one rank.
-struct RankReduction {
-  std::function<void(std::span<float>)> min, max;
-  std::function<void(std::span<double>)> sum;
-};
-
 class ActivationQuantizer {
  public:
-  explicit ActivationQuantizer(const ActivationSpec& spec, RankReduction ranks = {});
+  explicit ActivationQuantizer(const ActivationSpec& spec);
   ~ActivationQuantizer();
   ActivationQuantizer(ActivationQuantizer&&) noexcept;
   ActivationQuantizer& operator=(ActivationQuantizer&&) noexcept;

@@ -68,8 +68,9 @@ inline int MxReadExponent(uint8_t stored) { return stored == 255 ? kMxNan : stor
 int QuantizeMxBlock(const float* values, int64_t n, DType dtype, const MxRule& rule, const MxExponentTable* table,
                     uint8_t* codes);
 
-// Rows of any length by a rule whose exponents are in `table`; one thread, as QuantizeRowsMxFp8 and QuantizeRowsMxFp4
-// (fp4 comes packed, so cols must be even).
+// Rows of any length by a rule whose exponents are in `table`; one thread, no
+// allocation, thread-safe. codes: [n, cols] e4m3 bytes, or packed [n, cols/2] fp4 with the even column in the low
+// nibble (cols even); exponents: [n, ceil(cols/32)], shared exponent + 127.
 void QuantizeRowsMx(const ConstView& rows, const MxRule& rule, const MxExponentTable& table, uint8_t* codes,
                     uint8_t* exponents);
 

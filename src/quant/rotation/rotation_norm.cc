@@ -112,38 +112,4 @@ std::vector<Tensor> FuseNorm(std::span<const NormParams> norms, std::span<const 
   return created;
 }
 
-void BakeMean(const LinearParams& linear) {
-  const View& weight = linear.weight;
-  const int64_t rows = weight.rows(), cols = weight.cols();
-  if (rows == 0) return;
-  WithModelDType(weight.dtype, [&](auto tag) {
-    using T = decltype(tag);
-    T* const data = weight.as<T>();
-    ParallelRanges(cols, 256, [&](int64_t begin, int64_t end) {
-      std::vector<double> mean(end - begin, 0.0);
-      for (int64_t r = 0; r < rows; ++r) {
-        for (int64_t c = begin; c < end; ++c) mean[c - begin] += ToF32(data[r * cols + c]);
-      }
-      for (double& m : mean) m /= static_cast<double>(rows);
-      for (int64_t r = 0; r < rows; ++r) {
-        for (int64_t c = begin; c < end; ++c) {
-          T& w = data[r * cols + c];
-          w = From<T>(static_cast<float>(ToF32(w) - mean[c - begin]));
-        }
-      }
-    });
-  });
-  const View& bias = linear.bias;
-  if (bias.data == nullptr) return;
-  double sum = 0;
-  for (int64_t r = 0; r < bias.size(); ++r) sum += ElementAsF32(bias, r);
-  const double mean = sum / static_cast<double>(bias.size());
-  WithModelDType(bias.dtype, [&](auto tag) {
-    using T = decltype(tag);
-    for (int64_t r = 0; r < bias.size(); ++r) {
-      bias.as<T>()[r] = From<T>(static_cast<float>(ToF32(bias.as<T>()[r]) - mean));
-    }
-  });
-}
-
 }  // namespace modelslim

@@ -31,7 +31,4 @@ struct FuseNormOptions {
 std::vector<Tensor> FuseNorm(std::span<const NormParams> norms, std::span<const LinearParams> linears,
                              const FuseNormOptions& options = {});
 
-// For models with LayerNorm: W -= its column means over the output rows, b -= mean(b), in f64, rounded once.
-void BakeMean(const LinearParams& linear);
-
 }  // namespace modelslim

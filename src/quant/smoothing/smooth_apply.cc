@@ -179,13 +179,4 @@ void ApplyOv(const LinearParams& value, const LinearParams& output, const OvScal
   }
 }
 
-Channels ApplyNonFusion(std::span<const LinearParams> consumers, const Channels& scale) {
-  for (const LinearParams& consumer : consumers) {
-    CheckLinear(consumer, "a consumer");
-    CheckSize(consumer.weight.cols(), scale.size(), "a consumer's columns");
-  }
-  for (const LinearParams& consumer : consumers) ScaleColumns(consumer.weight, scale);
-  return Reciprocal(scale);
-}
-
 }  // namespace modelslim

@@ -49,7 +49,5 @@ void ApplyLinearLinear(const LinearParams& producer, const LinearParams& consume
 // v_proj -> o_proj. `value_rows` picks the value rows of a fused projection; absent: all rows.
 void ApplyOv(const LinearParams& value, const LinearParams& output, const OvScale& scale,
              const std::optional<RowRanges>& value_rows = std::nullopt, const SmoothApplyOptions& options = {});
-// No producer: consumers' columns times s; returns 1 / s, which must multiply their input at run time.
-Channels ApplyNonFusion(std::span<const LinearParams> consumers, const Channels& scale);
 
 }  // namespace modelslim

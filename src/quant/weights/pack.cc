@@ -142,17 +142,6 @@ Tensor ScaleBias(const ConstView& codes, const ConstView& weight_scale, ScaleBia
   return made;
 }
 
-Tensor ScaleBiasFromSums(const ConstView& sums, const ConstView& weight_scale) {
-  MODELSLIM_CHECK(sums.dtype == DType::kI32);
-  const std::vector<float> scale = AsF32(weight_scale);
-  const int64_t rows = static_cast<int64_t>(scale.size()), chunks = rows == 0 ? 1 : sums.size() / rows;
-  Tensor made(DType::kF32, {rows, chunks});
-  for (int64_t i = 0; i < made.size(); ++i) {
-    made.as<float>()[i] = 8.0f * (static_cast<float>(sums.as<int32_t>()[i]) * scale[i / chunks]);
-  }
-  return made;
-}
-
 Tensor PackInt4Rows(const ConstView& codes) {
   CheckCodes(codes, DType::kI8);
   const int64_t rows = codes.rows(), cols = codes.cols();

@@ -29,9 +29,6 @@ ScaleBiasShape ScaleBiasShapeOf(std::string_view module);
 // codes: I8 [out, in]. kOther gives q * scale. Throws Error(kUnsupported) when kSixteenths and in is not a multiple
 // of 16.
 Tensor ScaleBias(const ConstView& codes, const ConstView& weight_scale, ScaleBiasShape shape);
-// The same from the sums of QuantizeRowsInt4Packed (row_sums [out] or chunk_sums [out, 16], I32).
-Tensor ScaleBiasFromSums(const ConstView& sums, const ConstView& weight_scale);
-
 // I8 [out, in] (4-bit values) <-> I8 [out/2, in]; even row in the low nibble. out must be even (Error kUnsupported).
 Tensor PackInt4Rows(const ConstView& codes);
 Tensor UnpackInt4Rows(const ConstView& packed);

@@ -238,12 +238,4 @@ void QuantizeRowsMx(const ConstView& rows, const MxRule& rule, const MxExponentT
   }
 }
 
-void QuantizeRowsMxFp8(const ConstView& rows, uint8_t* codes, uint8_t* exponents) {
-  QuantizeRowsMx(rows, MxRule{}, MxMinMaxTable(rows.dtype, false, false), codes, exponents);
-}
-
-void QuantizeRowsMxFp4(const ConstView& rows, uint8_t* packed, uint8_t* exponents) {
-  QuantizeRowsMx(rows, MxRule{true}, MxMinMaxTable(rows.dtype, true, false), packed, exponents);
-}
-
 }  // namespace modelslim

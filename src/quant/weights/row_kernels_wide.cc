@@ -28,16 +28,6 @@ MODELSLIM_WIDE_INLINE __m512i RoundedBits(__m512 quotient) {
   return _mm512_add_epi32(_mm512_castps_si512(quotient), _mm512_set1_epi32(0x8000));
 }
 
-// Integers of 32 symmetric bf16 values, 16 bits each. A negative quotient never reaches below -7.5.
-MODELSLIM_WIDE_INLINE __m512i Int4OfBF16(__m512i x, __m512 reciprocal) {
-  const __m512i keep = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
-  const __m512 top = _mm512_set1_ps(7.0f);
-  const Halves halves = Widen(x);
-  const __m512 a = _mm512_castsi512_ps(_mm512_and_si512(RoundedBits(_mm512_mul_ps(halves.a, reciprocal)), keep));
-  const __m512 b = _mm512_castsi512_ps(_mm512_and_si512(RoundedBits(_mm512_mul_ps(halves.b, reciprocal)), keep));
-  return _mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_min_ps(a, top)), _mm512_cvtps_epi32(_mm512_min_ps(b, top)));
-}
-
 MODELSLIM_WIDE_INLINE __mmask32 First(int64_t n) { return n >= 32 ? 0xffffffffu : (uint32_t{1} << n) - 1u; }
 MODELSLIM_WIDE_INLINE __mmask16 First16(int64_t n) {
   return static_cast<__mmask16>(n >= 16 ? 0xffffu : (uint32_t{1} << n) - 1u);
@@ -63,43 +53,6 @@ MODELSLIM_WIDE_INLINE void StoreBytes(uint8_t* target, int64_t n, __m128i bytes)
   } else {
     _mm_mask_storeu_epi8(target, First16(n), bytes);
   }
-}
-
-MODELSLIM_WIDE PairSums PackPairBF16(const uint16_t* low, const uint16_t* high, int64_t n, float reciprocal_low,
-                                     float reciprocal_high, uint8_t* packed) {
-  const __m512 scale_low = _mm512_set1_ps(reciprocal_low), scale_high = _mm512_set1_ps(reciprocal_high);
-  const __m512i ones = _mm512_set1_epi16(1), nibble = _mm512_set1_epi16(15);
-  __m512i sum_low = _mm512_setzero_si512(), sum_high = sum_low;
-  for (int64_t i = 0; i < n; i += 32) {
-    const __m512i a = Int4OfBF16(LoadHalves(low + i, n - i), scale_low);
-    const __m512i b = Int4OfBF16(LoadHalves(high + i, n - i), scale_high);
-    sum_low = _mm512_add_epi32(sum_low, _mm512_madd_epi16(a, ones));
-    sum_high = _mm512_add_epi32(sum_high, _mm512_madd_epi16(b, ones));
-    const __m512i both = _mm512_or_si512(_mm512_and_si512(a, nibble), _mm512_slli_epi16(b, 4));
-    StoreBytes(packed + i, n - i, _mm512_cvtepi16_epi8(both));
-  }
-  return {_mm512_reduce_add_epi32(sum_low), _mm512_reduce_add_epi32(sum_high)};
-}
-
-MODELSLIM_WIDE_INLINE __m512i Int4OfF32(__m512 x, __m512 scale) {
-  const __m512 quotient = _mm512_div_ps(x, scale);
-  return _mm512_cvtps_epi32(_mm512_max_ps(_mm512_min_ps(quotient, _mm512_set1_ps(7.0f)), _mm512_set1_ps(-8.0f)));
-}
-
-MODELSLIM_WIDE PairSums PackPairF32(const float* low, const float* high, int64_t n, float scale_low, float scale_high,
-                                    uint8_t* packed) {
-  const __m512 by_low = _mm512_set1_ps(scale_low), by_high = _mm512_set1_ps(scale_high);
-  const __m512i nibble = _mm512_set1_epi32(15);
-  __m512i sum_low = _mm512_setzero_si512(), sum_high = sum_low;
-  for (int64_t i = 0; i < n; i += 16) {
-    const __m512i a = Int4OfF32(LoadFloats(low + i, n - i), by_low);
-    const __m512i b = Int4OfF32(LoadFloats(high + i, n - i), by_high);
-    sum_low = _mm512_add_epi32(sum_low, a);
-    sum_high = _mm512_add_epi32(sum_high, b);
-    const __m512i both = _mm512_or_si512(_mm512_and_si512(a, nibble), _mm512_slli_epi32(b, 4));
-    StoreBytes(packed + i, n - i, _mm512_cvtepi32_epi8(both));
-  }
-  return {_mm512_reduce_add_epi32(sum_low), _mm512_reduce_add_epi32(sum_high)};
 }
 
 // Codes of 16-bit floats `magnitude` (bf16 bits, not negative) from 2^-6 on, half to even.
@@ -190,8 +143,8 @@ MODELSLIM_WIDE uint32_t LargestOf32(const uint32_t* x, int64_t n) {
       _mm512_max_epu32(_mm512_max_epu32(largest[0], largest[1]), _mm512_max_epu32(largest[2], largest[3])));
 }
 
-constexpr WideRowKernels kWide = {LargestOf16, LargestOf32,   PackPairBF16,  PackPairF32,  Fp8BF16,
-                                  Fp8F32,      WideMxFp4BF16, WideMxFp8BF16, WideMxFp4F32, WideMxFp8F32};
+constexpr WideRowKernels kWide = {LargestOf16,   LargestOf32,   Fp8BF16,      Fp8F32,
+                                  WideMxFp4BF16, WideMxFp8BF16, WideMxFp4F32, WideMxFp8F32};
 
 }  // namespace
 

@@ -7,19 +7,10 @@
 
 namespace modelslim {
 
-struct PairSums {
-  int32_t low, high;
-};
-
 struct WideRowKernels {
   // The largest magnitude of n 16- or 32-bit floats, as bits.
   uint16_t (*largest_16)(const uint16_t* x, int64_t n);
   uint32_t (*largest_32)(const uint32_t* x, int64_t n);
-  // Two rows of n columns to nibbles, with the sums of their integers; scales are finite. bf16 takes reciprocals.
-  PairSums (*pack_pair_bf16)(const uint16_t* low, const uint16_t* high, int64_t n, float reciprocal_low,
-                             float reciprocal_high, uint8_t* packed);
-  PairSums (*pack_pair_f32)(const float* low, const float* high, int64_t n, float scale_low, float scale_high,
-                            uint8_t* packed);
   // e4m3 of n values; the bf16 scale lies below 2^-7 (see fp8_rows.cc), the f32 one is finite.
   void (*fp8_bf16)(const uint16_t* x, int64_t n, float reciprocal, uint8_t* codes);
   void (*fp8_f32)(const float* x, int64_t n, float scale, uint8_t* codes);

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <span>
 
-#include "model/block.h"
 #include "tensor/tensor.h"
 
 namespace modelslim {
@@ -30,13 +29,5 @@ void L2NormalizeHeads(const ConstView& x, int64_t dim, float scale, const View& 
 // y[t, c] = sum_j weight[c, 0, j] x[t - kernel + 1 + j, c], f32 sums, rounded to y's type. x, y [T, C], weight [C, 1,
 // kernel].
 void CausalConvolution(const ConstView& x, const ConstView& weight, std::span<const int64_t> offsets, const View& y);
-
-// The layer below "linear_attn" of a block. x [rows, hidden].
-struct GatedDeltaNetOptions {
-  GatedDeltaShape shape;
-  double eps = 1e-6;
-};
-Tensor GatedDeltaNet(const GatedDeltaNetOptions& options, Block& block, const ForwardContext& context,
-                     const ConstView& x);
 
 }  // namespace modelslim

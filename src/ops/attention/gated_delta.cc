@@ -1,4 +1,4 @@
-#include "model/parts/gated_delta.h"
+#include "ops/attention/gated_delta.h"
 
 #include <algorithm>
 #include <array>

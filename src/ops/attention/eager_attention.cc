@@ -1,4 +1,4 @@
-#include "model/parts/eager_attention.h"
+#include "ops/attention/eager_attention.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 
 #include "base/parallel.h"
 #include "kernels/gemm.h"
-#include "model/parts/columns.h"
+#include "ops/columns.h"
 
 namespace modelslim {
 namespace {

@@ -1,4 +1,4 @@
-#include "model/parts/indexer.h"
+#include "ops/attention/indexer.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,8 +8,8 @@
 #include "base/parallel.h"
 #include "kernels/gemm.h"
 #include "kernels/multiversion.h"
-#include "model/parts/eager_attention.h"
-#include "model/parts/moe.h"
+#include "ops/attention/eager_attention.h"
+#include "ops/experts/routing.h"
 
 namespace modelslim {
 namespace {

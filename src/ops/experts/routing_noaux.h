@@ -1,7 +1,7 @@
 // DeepSeek's router: sigmoid scores, a correction bias that only selects, experts chosen within the best groups.
 #pragma once
 
-#include "model/parts/moe.h"
+#include "ops/experts/routing.h"
 
 namespace modelslim {
 

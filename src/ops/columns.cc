@@ -1,4 +1,4 @@
-#include "model/parts/columns.h"
+#include "ops/columns.h"
 
 #include <cstring>
 

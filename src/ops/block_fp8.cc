@@ -1,4 +1,4 @@
-#include "model/block_fp8.h"
+#include "ops/block_fp8.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,4 +1,4 @@
-#include "model/parts/routing_noaux.h"
+#include "ops/experts/routing_noaux.h"
 
 #include <algorithm>
 #include <cmath>
