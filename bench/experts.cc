@@ -48,13 +48,13 @@ class MemorySource : public WeightSource {
       }
     }
   }
-  std::optional<ConstView> Map(const ParamInfo& param) const override { return weights_.at(param.name).view(); }
-  Tensor Load(const ParamInfo& param) const override { return weights_.at(param.name).Clone(); }
+  std::optional<SharedTensor> Map(const ParamInfo& param) const override { return weights_.at(param.name); }
+  Tensor Load(const ParamInfo& param) const override { return Tensor::Copy(weights_.at(param.name).view()); }
   void WillNeed(const ParamInfo&) const override {}
   void DontNeed(const ParamInfo&) const override {}
 
  private:
-  std::map<std::string, Tensor> weights_;
+  std::map<std::string, SharedTensor> weights_;
 };
 
 BlockInfo OneLayer() {

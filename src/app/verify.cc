@@ -178,7 +178,8 @@ class Verifier {
   }
 
   void CheckScale(const CheckpointTensor& tensor) {
-    const ConstView view = weights_.Get(tensor);
+    const SharedTensor stored = weights_.Get(tensor);
+    const ConstView& view = stored.view();
     if (tensor.dtype == DType::kU8) {  // shared exponents: 255 stands for NaN
       const auto* bytes = view.as<uint8_t>();
       if (std::find(bytes, bytes + view.size(), uint8_t{255}) != bytes + view.size())
@@ -203,7 +204,8 @@ class Verifier {
   }
 
   void CheckOffset(const CheckpointTensor& tensor) {
-    const ConstView view = weights_.Get(tensor);
+    const SharedTensor stored = weights_.Get(tensor);
+    const ConstView& view = stored.view();
     if (tensor.dtype != DType::kF32) return;
     for (int64_t i = 0; i < view.size(); ++i) {
       const float value = view.as<float>()[i];
@@ -224,8 +226,8 @@ class Verifier {
       const CheckpointTensor& tensor = weights_.tensors()[static_cast<size_t>(i)];
       const Json* expected = hashes->Find(tensor.name);
       if (expected == nullptr || expected->string() == nullptr) return;
-      const ConstView view = weights_.Get(tensor);
-      if (HashHex({static_cast<const std::byte*>(view.data), view.bytes()}) != *expected->string()) {
+      const SharedTensor stored = weights_.Get(tensor);
+      if (HashHex({static_cast<const std::byte*>(stored.view().data), stored.bytes()}) != *expected->string()) {
         Problem(tensor.name + ": the bytes on disk are not those that were written");
       }
       weights_.DontNeed(tensor.name);
@@ -261,9 +263,10 @@ class Verifier {
   }
 
   Tensor Restore(const std::string& linear, SavedKind kind) const {
+    std::vector<SharedTensor> parts;
     const auto view = [&](std::string_view suffix) {
       const CheckpointTensor* part = Part(linear, suffix);
-      return part == nullptr ? ConstView{} : weights_.Get(*part);
+      return part == nullptr ? ConstView{} : parts.emplace_back(weights_.Get(*part)).view();
     };
     SavedLinear saved;
     saved.weight = view("weight");

@@ -196,8 +196,8 @@ const CheckpointTensor& Checkpoint::Require(std::string_view name) const {
        "the weights do not fit config.json, or the download is not complete");
 }
 
-ConstView Checkpoint::Get(std::string_view name) const { return Get(Require(name)); }
-ConstView Checkpoint::Get(const CheckpointTensor& tensor) const { return files_[tensor.shard]->View(tensor.name); }
+SharedTensor Checkpoint::Get(std::string_view name) const { return Get(Require(name)); }
+SharedTensor Checkpoint::Get(const CheckpointTensor& tensor) const { return files_[tensor.shard]->Get(tensor.name); }
 
 void Checkpoint::WillNeed(std::string_view name) const {
   const CheckpointTensor* const tensor = Find(name);

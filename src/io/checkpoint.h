@@ -49,13 +49,11 @@ class Checkpoint {
 
   const CheckpointTensor* Find(std::string_view name) const;     // nullptr when absent
   const CheckpointTensor& Require(std::string_view name) const;  // Error(kInvalidModel) when absent
-  // The tensor's bytes in place; see SafetensorsFile::View. Valid while the checkpoint lives, or until DontNeed of that
-  // tensor.
-  ConstView Get(std::string_view name) const;
-  ConstView Get(const CheckpointTensor& tensor) const;
+  // The tensor's bytes in place; see SafetensorsFile::Get.
+  SharedTensor Get(std::string_view name) const;
+  SharedTensor Get(const CheckpointTensor& tensor) const;
 
-  // Hints for read-ahead and eviction. Views taken before DontNeed(name) must not be used after it. Unknown names are
-  // ignored.
+  // Hints for read-ahead and eviction. Unknown names are ignored.
   void WillNeed(std::string_view name) const;
   void DontNeed(std::string_view name) const;
 

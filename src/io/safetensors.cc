@@ -7,15 +7,15 @@
 
 namespace modelslim {
 
-// Private copies of tensors that lie at odd addresses.
+// Copies of tensors that lie at odd addresses, as long as somebody holds them.
 struct SafetensorsFile::Copies {
   std::mutex mutex;
-  std::unordered_map<uint64_t, Tensor> by_offset;
+  std::unordered_map<uint64_t, std::weak_ptr<const Tensor>> by_offset;
 };
 
 SafetensorsFile::SafetensorsFile(const fs::path& path)
-    : file_(path),
-      header_(ParseSafetensorsHeader(file_.bytes(), file_.bytes().size(), path.string())),
+    : file_(std::make_shared<const MappedFile>(path)),
+      header_(ParseSafetensorsHeader(file_->bytes(), file_->bytes().size(), path.string())),
       copies_(std::make_unique<Copies>()) {
   index_.reserve(header_.slots.size());
   for (size_t i = 0; i < header_.slots.size(); ++i) index_.emplace(header_.slots[i].name, static_cast<uint32_t>(i));
@@ -28,36 +28,32 @@ const SafetensorsSlot* SafetensorsFile::Find(std::string_view name) const {
   return found == index_.end() ? nullptr : &header_.slots[found->second];
 }
 
-ConstView SafetensorsFile::View(std::string_view name) const {
+SharedTensor SafetensorsFile::Get(std::string_view name) const {
   const SafetensorsSlot* const slot = Find(name);
   if (slot == nullptr) {
     throw Error(ErrorCode::kInvalidModel, path().string() + ": expected a tensor " + Quote(name) +
                                               ", found none of that name among " +
                                               std::to_string(header_.slots.size()));
   }
-  return View(*slot);
+  return Get(*slot);
 }
 
-ConstView SafetensorsFile::View(const SafetensorsSlot& slot) const {
-  const std::byte* const data = file_.bytes().data() + slot.offset;
+SharedTensor SafetensorsFile::Get(const SafetensorsSlot& slot) const {
+  const std::byte* const data = file_->bytes().data() + slot.offset;
   // The mapping begins at a page, so the offset decides. C64 consists of two floats; asking for 8 costs a copy at
   // worst.
-  if (slot.offset % DTypeSize(slot.dtype) == 0 || slot.size == 0) return {data, slot.dtype, slot.shape};
+  if (slot.offset % DTypeSize(slot.dtype) == 0 || slot.size == 0) return {file_, {data, slot.dtype, slot.shape}};
   const std::lock_guard lock(copies_->mutex);
-  Tensor& copy = copies_->by_offset[slot.offset];
+  std::weak_ptr<const Tensor>& known = copies_->by_offset[slot.offset];
+  std::shared_ptr<const Tensor> copy = known.lock();
   if (!copy) {
-    copy = Tensor(slot.dtype, slot.shape);
-    std::memcpy(copy.view().data, data, slot.size);
+    Tensor made(slot.dtype, slot.shape);
+    std::memcpy(made.view().data, data, slot.size);
+    copy = std::make_shared<const Tensor>(std::move(made));
+    known = copy;
   }
-  return std::as_const(copy).view();
-}
-
-void SafetensorsFile::DontNeed(const SafetensorsSlot& slot) const {
-  {
-    const std::lock_guard lock(copies_->mutex);
-    copies_->by_offset.erase(slot.offset);
-  }
-  file_.DontNeed(slot.offset, slot.size);
+  const ConstView view = copy->view();
+  return {std::move(copy), view};
 }
 
 }  // namespace modelslim

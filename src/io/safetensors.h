@@ -74,26 +74,24 @@ class SafetensorsFile {
   SafetensorsFile(const SafetensorsFile&) = delete;
   SafetensorsFile& operator=(const SafetensorsFile&) = delete;
 
-  const fs::path& path() const { return file_.path(); }
-  uint64_t size() const { return file_.bytes().size(); }
+  const fs::path& path() const { return file_->path(); }
+  uint64_t size() const { return file_->bytes().size(); }
   const SafetensorsHeader& header() const { return header_; }
-  std::span<const std::byte> header_bytes() const { return file_.bytes().first(header_.data_begin); }
+  std::span<const std::byte> header_bytes() const { return file_->bytes().first(header_.data_begin); }
   const SafetensorsSlot* Find(std::string_view name) const;  // nullptr when absent
 
-  // The tensor in place, without a copy, as long as this object lives. Where the file has it at an address that its
-  // type cannot be read from (writers before 2023 did not pad the header), it is a copy instead, which lives until
-  // DontNeed.
-  ConstView View(std::string_view name) const;  // Error(kInvalidModel) when absent
-  ConstView View(const SafetensorsSlot& slot) const;
+  // The tensor in place, without a copy; it keeps the mapping. Where the file has it at an address that its type cannot
+  // be read from (writers before 2023 did not pad the header), it is a copy instead, one for all who hold it.
+  SharedTensor Get(std::string_view name) const;  // Error(kInvalidModel) when absent
+  SharedTensor Get(const SafetensorsSlot& slot) const;
 
-  // Hints for read-ahead and eviction. After DontNeed the earlier views of the tensor must not be used any more; a new
-  // View works.
-  void WillNeed(const SafetensorsSlot& slot) const { file_.WillNeed(slot.offset, slot.size); }
-  void DontNeed(const SafetensorsSlot& slot) const;
+  // Hints for read-ahead and eviction.
+  void WillNeed(const SafetensorsSlot& slot) const { file_->WillNeed(slot.offset, slot.size); }
+  void DontNeed(const SafetensorsSlot& slot) const { file_->DontNeed(slot.offset, slot.size); }
 
  private:
   struct Copies;
-  MappedFile file_;
+  std::shared_ptr<const MappedFile> file_;
   SafetensorsHeader header_;
   std::unordered_map<std::string_view, uint32_t> index_;  // keys lie in header_
   std::unique_ptr<Copies> copies_;

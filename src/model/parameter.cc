@@ -10,18 +10,28 @@ Parameter::Parameter(ParamInfo info, Tensor value)
 }
 
 ConstView Parameter::Get() {
-  if (!owned_) {
-    if (transforms_.empty() && !trial_) {
-      if (std::optional<ConstView> mapped = source_->Map(info())) return *mapped;
+  if (!mapped_ && !owned_) {
+    std::optional<SharedTensor> stored;
+    if (transforms_.empty() && !trial_) stored = source_->Map(info());
+    if (stored) {
+      mapped_ = *std::move(stored);
+    } else {
+      owned_ = Loaded();
     }
-    owned_ = Loaded();
   }
-  return std::as_const(owned_).view();
+  return mapped_ ? mapped_.view() : std::as_const(owned_).view();
+}
+
+SharedTensor Parameter::Share() {
+  const ConstView values = Get();
+  if (mapped_) return mapped_;
+  return modified_ ? Tensor::Copy(values) : std::exchange(owned_, Tensor());
 }
 
 View Parameter::Mutable() {
   MODELSLIM_CHECK(!trial_ && !before_trial_);
   if (!owned_) owned_ = Loaded();
+  mapped_ = SharedTensor();
   transforms_.clear();
   modified_ = true;
   ++version_;
@@ -31,6 +41,7 @@ View Parameter::Mutable() {
 void Parameter::Set(Tensor value) {
   MODELSLIM_CHECK(value.shape() == shape() && !trial_ && !before_trial_);
   owned_ = std::move(value);
+  mapped_ = SharedTensor();
   transforms_.clear();
   modified_ = true;
   ++version_;
@@ -45,6 +56,7 @@ Tensor Parameter::Loaded() const {
 
 void Parameter::Transform(std::function<void(const View&)> change) {
   MODELSLIM_CHECK(!trial_ && !before_trial_);
+  mapped_ = SharedTensor();
   if (owned_) change(owned_.view());
   if (!modified_) transforms_.push_back(std::move(change));
   ++version_;
@@ -60,6 +72,7 @@ void Parameter::Try(std::function<void(const View&)> change) {
     change(owned_.view());
   } else {
     owned_ = Tensor();
+    mapped_ = SharedTensor();
     trial_ = std::move(change);
   }
   ++version_;
@@ -73,6 +86,7 @@ void Parameter::EndTrial() {
 }
 
 void Parameter::Release() {
+  mapped_ = SharedTensor();
   if (!modified_) owned_ = Tensor();
 }
 

@@ -13,12 +13,12 @@
 namespace modelslim {
 
 // Reads parameters as the model holds them: cast to the parameter's dtype, block-fp8 dequantized, aliases followed.
-// Thread-safe. The checkpoint behind it must outlive all views it hands out.
+// Thread-safe.
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
-  // A view straight into the checkpoint when nothing has to be changed, else nullopt.
-  virtual std::optional<ConstView> Map(const ParamInfo& param) const = 0;
+  // The tensor as it lies in the checkpoint when nothing has to be changed, else nullopt.
+  virtual std::optional<SharedTensor> Map(const ParamInfo& param) const = 0;
   // The values in memory of their own. Throws Error(kInvalidModel) when the tensor is missing or has another shape.
   virtual Tensor Load(const ParamInfo& param) const = 0;
   // Hints: about to be read, and no longer needed.
@@ -43,6 +43,9 @@ class Parameter {
 
   // Current values; valid until the next non-const call.
   ConstView Get();
+  // The same for somebody who keeps them longer: in place where the checkpoint has them, taken out of this object where
+  // it can read them again, a copy otherwise.
+  SharedTensor Share();
   // For changes in place.
   View Mutable();
   // For changes that need not be made before somebody reads the values: `change` gets them whenever they are loaded,
@@ -67,6 +70,8 @@ class Parameter {
   const WeightSource* source_ = nullptr;
   Tensor Loaded() const;
 
+  // What Get() hands out: one of the two, or neither yet. `mapped_` only while nothing changes the stored values.
+  SharedTensor mapped_;
   Tensor owned_;
   std::vector<std::function<void(const View&)>> transforms_;
   std::function<void(const View&)> trial_;  // of a parameter that can be read again

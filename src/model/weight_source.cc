@@ -51,7 +51,7 @@ class CheckpointSource : public WeightSource {
  public:
   explicit CheckpointSource(const Checkpoint& checkpoint) : checkpoint_(&checkpoint) {}
 
-  std::optional<ConstView> Map(const ParamInfo& param) const override {
+  std::optional<SharedTensor> Map(const ParamInfo& param) const override {
     const CheckpointTensor& stored = Find(param);
     if (stored.dtype != param.dtype) return std::nullopt;
     return checkpoint_->Get(stored);
@@ -59,12 +59,13 @@ class CheckpointSource : public WeightSource {
 
   Tensor Load(const ParamInfo& param) const override {
     const CheckpointTensor& stored = Find(param);
-    const ConstView view = checkpoint_->Get(stored);
+    const SharedTensor values = checkpoint_->Get(stored);
     Tensor made(param.dtype, param.shape);
     if (stored.dtype == DType::kF8E4M3) {
-      DequantizeBlockFp8(view, checkpoint_->Get(param.scale_name), made.view());
+      const SharedTensor scales = checkpoint_->Get(param.scale_name);
+      DequantizeBlockFp8(values.view(), scales.view(), made.view());
     } else {
-      Convert(view, made.view());
+      Convert(values.view(), made.view());
     }
     return made;
   }

@@ -31,9 +31,8 @@ std::span<const std::byte> BytesOf(const ConstView& view) {
 }
 
 struct Job {
-  size_t tensor = 0;  // position in the layout
-  Tensor owned;
-  ConstView view;
+  size_t tensor = 0;   // position in the layout
+  SharedTensor value;  // owned or pinned: it waits here while its block is given up
   // The end of a unit instead of a tensor.
   std::optional<JournalUnit> unit;
   const HiddenFile* hidden = nullptr;
@@ -120,7 +119,7 @@ struct OutputWriter::State {
 
   void WriteTensor(Job& job) {
     const OutputTensor& planned = layout.tensors[job.tensor];
-    const std::span<const std::byte> bytes = BytesOf(job.view);
+    const std::span<const std::byte> bytes = BytesOf(job.value.view());
     files[planned.shard]->Write(planned.offset, bytes);
     all_hashes[planned.name] = hashes[planned.name] = HashHex(bytes);
     dirty.insert(planned.shard);
@@ -206,7 +205,7 @@ OutputWriter::~OutputWriter() {
   state_->thread.join();
 }
 
-void OutputWriter::Put(const std::string& name, Tensor value) {
+void OutputWriter::Put(const std::string& name, SharedTensor value) {
   const OutputTensor* planned = state_->layout.Find(name);
   if (planned == nullptr || planned->dtype != value.dtype() || planned->shape != value.shape()) {
     throw Error(ErrorCode::kUnexpected,
@@ -218,21 +217,10 @@ void OutputWriter::Put(const std::string& name, Tensor value) {
   }
   Job job;
   job.tensor = state_->layout.index.at(name);
-  job.owned = std::move(value);
-  job.view = std::as_const(job.owned).view();
+  job.value = std::move(value);
   state_->done[job.tensor] = true;
   const uint64_t bytes = planned->bytes();
   state_->Enqueue(std::move(job), bytes);
-}
-
-void OutputWriter::PutView(const std::string& name, const ConstView& view) {
-  const OutputTensor* planned = state_->layout.Find(name);
-  MODELSLIM_CHECK(planned != nullptr && planned->dtype == view.dtype && planned->shape == view.shape);
-  Job job;
-  job.tensor = state_->layout.index.at(name);
-  job.view = view;
-  state_->done[job.tensor] = true;
-  state_->Enqueue(std::move(job), planned->bytes());
 }
 
 void OutputWriter::FinishUnit(int unit, const HiddenFile* hidden, std::string facts) {

@@ -26,9 +26,7 @@ class OutputWriter {
 
   // Queues a tensor. Throws Error(kUnexpected) when name, dtype or shape are not as planned, or it was put before.
   // Blocks while too much is waiting. An error of the writing thread is thrown by the next call.
-  void Put(const std::string& name, Tensor value);
-  // The same for memory that stays valid until the writer has passed it (mapped weights).
-  void PutView(const std::string& name, const ConstView& view);
+  void Put(const std::string& name, SharedTensor value);
 
   // All tensors of the unit have been put. Once they are on disk (and `hidden`, if given, which must not change until
   // then), the journal gets its line.

@@ -80,7 +80,7 @@ struct ReadAhead::State {
         if (item.begin < reached) continue;  // overtaken
       }
       source.WillNeed(*item.param);
-      if (const std::optional<ConstView> view = source.Map(*item.param)) Populate(*view);
+      if (const std::optional<SharedTensor> stored = source.Map(*item.param)) Populate(stored->view());
     }
   }
 };
@@ -99,7 +99,7 @@ ReadAhead::~ReadAhead() {
   state_->thread.join();
 }
 
-std::optional<ConstView> ReadAhead::Map(const ParamInfo& param) const {
+std::optional<SharedTensor> ReadAhead::Map(const ParamInfo& param) const {
   state_->Reach(param);
   return state_->source.Map(param);
 }

@@ -23,7 +23,7 @@ class ReadAhead : public WeightSource {
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
 
-  std::optional<ConstView> Map(const ParamInfo& param) const override;
+  std::optional<SharedTensor> Map(const ParamInfo& param) const override;
   Tensor Load(const ParamInfo& param) const override;
   void WillNeed(const ParamInfo& param) const override;
   void DontNeed(const ParamInfo& param) const override;

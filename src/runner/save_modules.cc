@@ -41,14 +41,9 @@ class Saver {
       throw Error(ErrorCode::kUnexpected, "parameter " + parameter.name() + " has no place in the planned output",
                   "please report this with the recipe");
     }
-    const ConstView values = parameter.Get();
-    if (values.dtype != planned->dtype) {
-      writer_->Put(parameter.name(), ConvertTo(values, planned->dtype));
-    } else if (!parameter.modified() && source_.Map(parameter.info())) {
-      writer_->PutView(parameter.name(), values);
-    } else {
-      writer_->Put(parameter.name(), Tensor::Copy(values));
-    }
+    SharedTensor values = parameter.Share();
+    if (values.dtype() != planned->dtype) values = ConvertTo(values.view(), planned->dtype);
+    writer_->Put(parameter.name(), std::move(values));
     parameter.Release();
   }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "base/parallel.h"
 #include "tensor/fp8.h"
@@ -14,7 +15,12 @@
 namespace modelslim {
 namespace {
 
-constexpr size_t kAlignment = 64, kRecycleFrom = 1 << 20, kKeepAtMost = size_t{256} << 20;
+#ifdef __SANITIZE_ADDRESS__
+constexpr size_t kRecycleFrom = SIZE_MAX;  // nothing is recycled, so that a use of freed memory shows
+#else
+constexpr size_t kRecycleFrom = 1 << 20;
+#endif
+constexpr size_t kAlignment = 64, kKeepAtMost = size_t{256} << 20;
 constexpr size_t kHugePage = size_t{2} << 20;
 
 // Freed buffers of at least kRecycleFrom bytes wait here for the next taker of about their size. Bounded, so that what
@@ -137,6 +143,17 @@ Tensor Tensor::Copy(const ConstView& source) {
 void Tensor::Reshape(Shape shape) {
   MODELSLIM_CHECK(NumElements(shape) == size());
   shape_ = std::move(shape);
+}
+
+SharedTensor::SharedTensor(Tensor owned) {
+  auto keeper = std::make_shared<const Tensor>(std::move(owned));
+  view_ = keeper->view();
+  keeper_ = std::move(keeper);
+}
+
+SharedTensor::SharedTensor(std::shared_ptr<const void> keeper, ConstView view)
+    : keeper_(std::move(keeper)), view_(std::move(view)) {
+  MODELSLIM_CHECK(keeper_ != nullptr);
 }
 
 namespace {

@@ -101,6 +101,28 @@ class Tensor {
   Shape shape_;
 };
 
+// A read-only tensor together with what keeps its memory: a Tensor of its own, or the mapping it lies in. Copies share.
+// For whoever keeps a tensor beyond the call that gave it to him; a bare view cannot become one.
+class SharedTensor {
+ public:
+  SharedTensor() = default;
+  SharedTensor(Tensor owned);  // NOLINT(google-explicit-constructor): giving a Tensor away is the usual case
+  // `view` lies in memory that `keeper`, which must not be null, keeps alive and unchanged.
+  SharedTensor(std::shared_ptr<const void> keeper, ConstView view);
+
+  explicit operator bool() const { return keeper_ != nullptr; }
+  DType dtype() const { return view_.dtype; }
+  const Shape& shape() const { return view_.shape; }
+  size_t bytes() const { return view_.bytes(); }
+  // Valid as long as this object or a copy of it; so not to be had from a temporary.
+  const ConstView& view() const& { return view_; }
+  const ConstView& view() && = delete;
+
+ private:
+  std::shared_ptr<const void> keeper_;
+  ConstView view_;
+};
+
 // Elementwise conversion among f32, bf16 and f16 (nearest even), also from f64 and the fp8 types to them. `to` has the
 // shape of `from`. Threads: runs on the compute pool.
 void Convert(const ConstView& from, const View& to);

@@ -19,6 +19,8 @@ Tensor Values(std::initializer_list<float> values) {
   return tensor;
 }
 
+float Element(const SharedTensor& tensor, int64_t index) { return ElementAsF32(tensor.view(), index); }
+
 // Two shards: "b" and "a" in the first, "c" in the second.
 class CheckpointTest : public ::testing::Test {
  protected:
@@ -52,37 +54,37 @@ TEST_F(CheckpointTest, ListsFindsAndReads) {
   EXPECT_EQ(c->shape, Shape{3});
   EXPECT_EQ(c->shard, 1u);
   EXPECT_TRUE(c->indexed);
-  EXPECT_EQ(checkpoint.Get("c").as<float>()[2], 6.0f);
-  EXPECT_EQ(checkpoint.Get(*checkpoint.Find("b")).as<float>()[1], 2.0f);
+  EXPECT_EQ(Element(checkpoint.Get("c"), 2), 6.0f);
+  EXPECT_EQ(Element(checkpoint.Get(*checkpoint.Find("b")), 1), 2.0f);
   EXPECT_EQ(checkpoint.Find("d"), nullptr);
   ExpectError([&] { checkpoint.Get("d"); }, ErrorCode::kInvalidModel, {dir_.path().string(), "'d'"});
   checkpoint.WillNeed("c");
   checkpoint.DontNeed("c");
   checkpoint.DontNeed("absent");
-  EXPECT_EQ(checkpoint.Get("c").as<float>()[0], 4.0f);
+  EXPECT_EQ(Element(checkpoint.Get("c"), 0), 4.0f);
 }
 
 TEST_F(CheckpointTest, StaysValidWhenMoved) {
   Checkpoint first(dir_.path());
   const Checkpoint second(std::move(first));
-  EXPECT_EQ(second.Get("a").as<float>()[0], 3.0f);
+  EXPECT_EQ(Element(second.Get("a"), 0), 3.0f);
 }
 
 TEST_F(CheckpointTest, ReadsASingleFileAndOtherStems) {
   const TemporaryDirectory dir;
   WriteSafetensors(dir / "model.safetensors", {{"x", Values({1}).view()}});
-  EXPECT_EQ(Checkpoint(dir.path()).Get("x").as<float>()[0], 1.0f);
+  EXPECT_EQ(Element(Checkpoint(dir.path()).Get("x"), 0), 1.0f);
   WriteSafetensors(dir / "quant_model_weights.safetensors", {{"y", Values({2}).view()}});
   const Checkpoint other(dir.path(), "quant_model_weights");
   EXPECT_EQ(other.Find("x"), nullptr);
-  EXPECT_EQ(other.Get("y").as<float>()[0], 2.0f);
+  EXPECT_EQ(Element(other.Get("y"), 0), 2.0f);
 }
 
 TEST_F(CheckpointTest, FollowsSymbolicLinksToShards) {
   const TemporaryDirectory blobs;
   fs::rename(dir_ / kFirst, blobs / "abc123");
   fs::create_symlink(blobs / "abc123", dir_ / kFirst);
-  EXPECT_EQ(Checkpoint(dir_.path()).Get("b").as<float>()[0], 1.0f);
+  EXPECT_EQ(Element(Checkpoint(dir_.path()).Get("b"), 0), 1.0f);
 }
 
 TEST_F(CheckpointTest, WhatTheIndexDoesNotNameIsFoundAndSaid) {
@@ -91,7 +93,7 @@ TEST_F(CheckpointTest, WhatTheIndexDoesNotNameIsFoundAndSaid) {
   const CheckpointTensor* const b = checkpoint.Find("b");
   ASSERT_NE(b, nullptr);
   EXPECT_FALSE(b->indexed);
-  EXPECT_EQ(checkpoint.Get("b").as<float>()[0], 1.0f);
+  EXPECT_EQ(Element(checkpoint.Get("b"), 0), 1.0f);
   ASSERT_EQ(checkpoint.warnings().size(), 1u);
   EXPECT_THAT(checkpoint.warnings()[0], ::testing::HasSubstr("does not name 'b'"));
 }
@@ -99,7 +101,7 @@ TEST_F(CheckpointTest, WhatTheIndexDoesNotNameIsFoundAndSaid) {
 TEST_F(CheckpointTest, TheIndexDecidesBetweenTwoCopies) {
   WriteSafetensors(dir_ / kFirst, {{"b", Values({1, 2}).view()}, {"a", Values({3}).view()}, {"c", Values({9}).view()}});
   const Checkpoint checkpoint(dir_.path());
-  EXPECT_EQ(checkpoint.Get("c").as<float>()[0], 4.0f);
+  EXPECT_EQ(Element(checkpoint.Get("c"), 0), 4.0f);
   EXPECT_EQ(checkpoint.tensors().size(), 3u);
   ASSERT_EQ(checkpoint.warnings().size(), 1u);
   EXPECT_THAT(checkpoint.warnings()[0], ::testing::HasSubstr("second file holds 'c'"));

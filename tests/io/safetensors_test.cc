@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <functional>
+#include <memory>
 
 #include "base/expect_error.h"
 #include "base/temporary_directory.h"
@@ -389,16 +390,16 @@ TEST(SafetensorsFile, ViewsInPlace) {
 
   const SafetensorsFile file(dir / "a.safetensors");
   EXPECT_EQ(file.header().metadata, (SafetensorsMetadata{{"format", "pt"}}));
-  const ConstView view = file.View("weight");
-  EXPECT_EQ(view.shape, (Shape{3, 2}));
-  EXPECT_EQ(std::memcmp(view.data, weight.as<float>(), 24), 0);
-  EXPECT_EQ(file.View("weight").data, view.data);
-  EXPECT_EQ(file.View("codes").as<int8_t>()[4], 2);
+  const SharedTensor read = file.Get("weight"), again = file.Get("weight"), ints = file.Get("codes");
+  EXPECT_EQ(read.shape(), (Shape{3, 2}));
+  EXPECT_EQ(std::memcmp(read.view().data, weight.as<float>(), 24), 0);
+  EXPECT_EQ(again.view().data, read.view().data);
+  EXPECT_EQ(ints.view().as<int8_t>()[4], 2);
   EXPECT_EQ(file.Find("absent"), nullptr);
-  ExpectError([&] { file.View("absent"); }, ErrorCode::kInvalidModel, {"a.safetensors", "'absent'"});
+  ExpectError([&] { file.Get("absent"); }, ErrorCode::kInvalidModel, {"a.safetensors", "'absent'"});
   file.WillNeed(*file.Find("weight"));
   file.DontNeed(*file.Find("weight"));
-  EXPECT_EQ(file.View("weight").as<float>()[5], 1.25f);
+  EXPECT_EQ(read.view().as<float>()[5], 1.25f);
 }
 
 // Old writers did not pad the header, so that tensors lie at odd addresses.
@@ -410,15 +411,17 @@ TEST(SafetensorsFile, CopiesWhatLiesAtAnOddAddress) {
   const float values[] = {1.5f, -2.0f};
   std::string content = Length(header.size()) + header + std::string(9, '\7');
   std::memcpy(content.data() + 8 + header.size(), values, 8);
-  const SafetensorsFile file(dir.Write("odd.safetensors", content));
-  const ConstView view = file.View("w");
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(view.data) % 4, 0u);
-  EXPECT_EQ(view.as<float>()[0], 1.5f);
-  EXPECT_EQ(view.as<float>()[1], -2.0f);
-  EXPECT_EQ(file.View("w").data, view.data);
-  file.DontNeed(*file.Find("w"));
-  EXPECT_EQ(file.View("w").as<float>()[1], -2.0f);
-  EXPECT_EQ(*file.View("b").as<int8_t>(), 7);
+  auto file = std::make_unique<const SafetensorsFile>(dir.Write("odd.safetensors", content));
+  const SharedTensor w = file->Get("w"), again = file->Get("w"), b = file->Get("b");
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(w.view().data) % 4, 0u);
+  EXPECT_EQ(w.view().as<float>()[0], 1.5f);
+  EXPECT_EQ(again.view().data, w.view().data) << "one copy for all who hold it";
+  // What was handed out stays, whatever becomes of the file's hints or of the file.
+  file->DontNeed(*file->Find("w"));
+  EXPECT_EQ(w.view().as<float>()[1], -2.0f);
+  file.reset();
+  EXPECT_EQ(w.view().as<float>()[1], -2.0f);
+  EXPECT_EQ(*b.view().as<int8_t>(), 7);
 }
 
 TEST(SafetensorsFile, RefusesWhatIsNoFile) {

@@ -10,7 +10,7 @@ namespace modelslim {
 // Parameters filled by their name's length, so that different modules differ.
 class FakeSource : public WeightSource {
  public:
-  std::optional<ConstView> Map(const ParamInfo&) const override { return std::nullopt; }
+  std::optional<SharedTensor> Map(const ParamInfo&) const override { return std::nullopt; }
   Tensor Load(const ParamInfo& param) const override {
     ++loads;
     Tensor made(param.dtype, param.shape);

@@ -29,7 +29,8 @@ struct Difference {
   double rms = 0;      // of a - b over that of b
 };
 
-Difference Compare(const ConstView& got, const ConstView& want) {
+Difference Compare(const ConstView& got, const SharedTensor& stored) {
+  const ConstView& want = stored.view();
   EXPECT_EQ(got.size(), want.size());
   double top = 0, worst = 0, sum = 0, energy = 0;
   for (int64_t i = 0; i < std::min(got.size(), want.size()); ++i) {
@@ -51,7 +52,8 @@ struct PackedTexts {
 PackedTexts ReadTexts(const SafetensorsFile& forward) {
   PackedTexts texts;
   for (int text = 0; text < 2; ++text) {
-    const ConstView view = forward.View("input_ids." + std::to_string(text));
+    const SharedTensor stored = forward.Get("input_ids." + std::to_string(text));
+    const ConstView& view = stored.view();
     for (int64_t i = 0; i < view.size(); ++i) texts.ids.push_back(static_cast<int32_t>(view.as<int64_t>()[i]));
     texts.offsets.push_back(static_cast<int64_t>(texts.ids.size()));
   }
@@ -72,13 +74,18 @@ Tensor Merged(const OpenModel& model, const ConstView& hidden) {
 Tensor Reference(const SafetensorsFile& forward, int layer, DType dtype, int64_t width) {
   const std::string prefix = "layer." + std::to_string(layer) + ".";
   int64_t rows = 0;
-  for (int text = 0; text < 2; ++text) rows += forward.View(prefix + std::to_string(text)).rows();
+  for (int text = 0; text < 2; ++text) {
+    const Shape& shape = forward.Find(prefix + std::to_string(text))->shape;
+    rows += NumElements(shape) / shape.back();
+  }
   Tensor made(dtype, {rows, width});
   int64_t at = 0;
   for (int text = 0; text < 2; ++text) {
-    const ConstView sum = forward.View(prefix + std::to_string(text));
+    const SharedTensor stored = forward.Get(prefix + std::to_string(text));
+    const ConstView& sum = stored.view();
     const bool two = forward.Find(prefix + "mlp_out." + std::to_string(text)) != nullptr;
-    const ConstView x = two ? forward.View(prefix + "mlp_out." + std::to_string(text)) : sum;
+    const SharedTensor output = two ? forward.Get(prefix + "mlp_out." + std::to_string(text)) : stored;
+    const ConstView& x = output.view();
     for (int64_t r = 0; r < sum.rows(); ++r, ++at) {
       for (int64_t c = 0; c < width; ++c) {
         const int64_t from = r * x.cols() + c % x.cols();
@@ -126,7 +133,7 @@ TEST_P(ForwardTest, AgreesWithTheReference) {
     const Tensor merged = Merged(model, std::as_const(hidden).view());
     for (int text = 0; text < 2; ++text) {
       const std::string name = "layer." + std::to_string(info.index) + "." + std::to_string(text);
-      Expect(name, Compare(merged.view().Rows(offsets[text], offsets[text + 1]), forward.View(name)));
+      Expect(name, Compare(merged.view().Rows(offsets[text], offsets[text + 1]), forward.Get(name)));
     }
     // The next layer starts from what the reference had, so that one routing decision that fell the other way is seen
     // once.
@@ -135,7 +142,7 @@ TEST_P(ForwardTest, AgreesWithTheReference) {
     for (int text = 0; text < 2; ++text) {
       const std::string name = "logits." + std::to_string(text);
       const ConstView rows = std::as_const(hidden).view().Rows(offsets[text + 1] - 8, offsets[text + 1]);
-      Expect(name, Compare(model.family->Logits(*rest, rows).view(), forward.View(name)));
+      Expect(name, Compare(model.family->Logits(*rest, rows).view(), forward.Get(name)));
     }
   }
 }
@@ -169,7 +176,7 @@ TEST_P(MtpTest, InputAgreesWithTheReference) {
   const Tensor input = MtpInput(*block, context, next, x.view(), /*bf16_ids=*/model.family->HiddenWidth() != width);
   for (int text = 0; text < 2; ++text) {
     const std::string name = "mtp_input." + std::to_string(text);
-    Expect(name, Compare(input.view().Rows(texts.offsets[text], texts.offsets[text + 1]), forward.View(name)));
+    Expect(name, Compare(input.view().Rows(texts.offsets[text], texts.offsets[text + 1]), forward.Get(name)));
   }
 }
 

@@ -68,5 +68,40 @@ TEST_F(ParameterTest, ATrialOfWhatCannotBeReadAgain) {
   EXPECT_EQ(Values(), before);
 }
 
+// Hands out one tensor, as a checkpoint hands out its mapping.
+class MappingSource : public WeightSource {
+ public:
+  std::optional<SharedTensor> Map(const ParamInfo&) const override { return stored; }
+  Tensor Load(const ParamInfo&) const override { return Tensor::Copy(stored.view()); }
+  void WillNeed(const ParamInfo&) const override {}
+  void DontNeed(const ParamInfo&) const override {}
+  SharedTensor stored;
+};
+
+TEST(MappedParameterTest, KeepsWhatItHandsOutUntilItChanges) {
+  MappingSource source;
+  Tensor ones(DType::kF32, {2});
+  ones.as<float>()[0] = ones.as<float>()[1] = 1;
+  source.stored = std::move(ones);
+  const ParamInfo info{.name = "w", .shape = {2}, .dtype = DType::kF32, .scale_name = "", .alias_of = ""};
+  Parameter parameter(info, source);
+  EXPECT_EQ(parameter.Get().data, source.stored.view().data);
+  const SharedTensor shared = parameter.Share();
+  EXPECT_EQ(shared.view().data, source.stored.view().data) << "no copy of what is mapped";
+
+  parameter.Transform([](const View& w) { w.as<float>()[0] = 2; });
+  EXPECT_EQ(parameter.Get().as<float>()[0], 2);
+  EXPECT_EQ(shared.view().as<float>()[0], 1);
+  const SharedTensor changed = parameter.Share();
+  EXPECT_EQ(changed.view().as<float>()[0], 2);
+  EXPECT_EQ(parameter.Get().as<float>()[0], 2) << "made again after it was given away";
+
+  parameter.Mutable().as<float>()[1] = 3;
+  const SharedTensor copy = parameter.Share();
+  EXPECT_EQ(parameter.Get().as<float>()[1], 3) << "what cannot be made again stays";
+  EXPECT_EQ(copy.view().as<float>()[1], 3);
+  EXPECT_EQ(changed.view().as<float>()[1], 1);
+}
+
 }  // namespace
 }  // namespace modelslim

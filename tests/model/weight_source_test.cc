@@ -55,7 +55,9 @@ TEST_F(SourceTest, FollowsAliases) {
   ParamInfo head = ParamOf("head.weight", {2, 2}, DType::kF32);
   head.alias_of = "embed.weight";
   EXPECT_EQ(source_->Load(head).as<float>()[3], 4.0f);
-  EXPECT_EQ(source_->Map(head)->as<float>()[3], 4.0f);
+  const std::optional<SharedTensor> mapped = source_->Map(head);
+  ASSERT_TRUE(mapped.has_value());
+  EXPECT_EQ(mapped->view().as<float>()[3], 4.0f);
 }
 
 TEST_F(SourceTest, NamesWhatIsMissingOrOfAnotherShape) {

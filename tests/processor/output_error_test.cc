@@ -45,7 +45,7 @@ TEST(RowSampleTest, KeepsEvenlySpacedRowsWhateverTheChunks) {
 TEST(OutputErrorTest, IsThatOfTheDeployedLayer) {
   class OneWeight : public WeightSource {
    public:
-    std::optional<ConstView> Map(const ParamInfo&) const override { return std::nullopt; }
+    std::optional<SharedTensor> Map(const ParamInfo&) const override { return std::nullopt; }
     Tensor Load(const ParamInfo&) const override {
       Tensor weight(DType::kF32, {1, 2});
       weight.as<float>()[0] = 1.0f;

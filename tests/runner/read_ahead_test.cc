@@ -13,7 +13,7 @@ namespace {
 // Notes what it was told to expect, in order.
 class NotingSource : public WeightSource {
  public:
-  std::optional<ConstView> Map(const ParamInfo&) const override { return std::nullopt; }
+  std::optional<SharedTensor> Map(const ParamInfo&) const override { return std::nullopt; }
   Tensor Load(const ParamInfo& param) const override { return Tensor::Zeros(param.dtype, param.shape); }
   void WillNeed(const ParamInfo& param) const override {
     const std::lock_guard lock(mutex_);

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <memory>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.h"
@@ -44,7 +46,8 @@ TEST_F(WriterTest, PublishesOnlyWhatIsWhole) {
   EXPECT_FALSE(fs::exists(directory_ / "quant_model_weights.safetensors"));
   writer.Publish();
   const SafetensorsFile file(directory_ / "quant_model_weights.safetensors");
-  EXPECT_EQ(file.View("b").as<int8_t>()[99999], 2);
+  const SharedTensor b = file.Get("b");
+  EXPECT_EQ(b.view().as<int8_t>()[99999], 2);
 }
 
 TEST_F(WriterTest, RefusesWhatIsNotPlanned) {
@@ -53,6 +56,33 @@ TEST_F(WriterTest, RefusesWhatIsNotPlanned) {
   EXPECT_THROW(writer.Put("c", Filled(DType::kF32, {3}, 0)), Error);
   EXPECT_THROW(writer.Put("a", Filled(DType::kF32, {4}, 0)), Error);
   EXPECT_THROW(writer.Put("a", Filled(DType::kI32, {3}, 0)), Error);
+}
+
+// What waits in the queue keeps its memory: no bare view can get there, and a tensor of the source needs its file no
+// more.
+static_assert(!std::is_constructible_v<SharedTensor, ConstView> && !std::is_constructible_v<SharedTensor, View>);
+
+TEST_F(WriterTest, PinsWhatIsPut) {
+  for (const int blanks : {0, 1, 2, 3, 4, 5, 6, 7}) {
+    const Tensor values = Filled(DType::kF32, {3}, 5);
+    WriteSafetensors(directory_ / "source.safetensors", {{"a", values.view()}});
+    std::string bytes = ReadTextFile(directory_ / "source.safetensors");
+    const size_t data = bytes.size() - values.bytes();
+    bytes.insert(data, static_cast<size_t>(blanks), ' ');
+    bytes[0] = static_cast<char>(data - 8 + static_cast<size_t>(blanks));
+    WriteFileAtomically(directory_ / "source.safetensors", bytes);
+    auto source = std::make_unique<const SafetensorsFile>(directory_ / "source.safetensors");
+
+    Journal journal(directory_ / "journal", "run", true);
+    OutputWriter writer(layout_, directory_, journal, false);
+    // The large one comes first, so that the other waits while its source goes.
+    writer.Put("b", Filled(DType::kI8, {100000}, 2));
+    writer.Put("a", source->Get("a"));
+    source->DontNeed(*source->Find("a"));
+    source.reset();
+    writer.Drain();
+    EXPECT_EQ(writer.hashes().at("a"), HashHex({static_cast<const std::byte*>(values.view().data), values.bytes()}));
+  }
 }
 
 TEST_F(WriterTest, GoesOnAfterACut) {
@@ -70,8 +100,9 @@ TEST_F(WriterTest, GoesOnAfterACut) {
   writer.FinishUnit(1, nullptr, "");
   writer.Publish();
   const SafetensorsFile file(directory_ / "quant_model_weights.safetensors");
-  EXPECT_EQ(reinterpret_cast<const unsigned char*>(file.View("a").data)[11], 1);
-  EXPECT_EQ(file.View("b").as<int8_t>()[0], 2);
+  const SharedTensor a = file.Get("a"), b = file.Get("b");
+  EXPECT_EQ(static_cast<const unsigned char*>(a.view().data)[11], 1);
+  EXPECT_EQ(b.view().as<int8_t>()[0], 2);
   EXPECT_EQ(writer.hashes().size(), 2u);
 }
 

@@ -1,8 +1,11 @@
 #!/usr/bin/python3
-"""Same input, same bytes: whatever the number of threads and the memory limit."""
+"""Same input, same bytes: whatever the number of threads, the memory limit and the length of the source's headers."""
 
 import re
+import shutil
+import struct
 
+import examples_test
 import harness
 
 
@@ -50,6 +53,50 @@ class SameBytesTest(harness.WholeTest):
         done = self.quant(self.model(), self.recipe(), "--memory", "1KiB")
         self.assertRefused(done, "memory", "needs about", codes={200})
         self.assertNothingComplete()
+
+
+class HeaderLengthsTest(harness.WholeTest):
+    """A header may have any length, so the tensors behind it may lie at any address; the output must not tell.
+
+    Every recipe of the documentation, on every model that it is for, in all widths of numbers. Meant for the sanitizers too:
+    MODELSLIM=build/asan+ubsan/modelslim /usr/bin/python3 tests/whole/same_bytes_test.py HeaderLengthsTest
+    """
+
+    DTYPES = {"qwen3": "float32", "qwen2": "bfloat16", "llama": "float16"}
+
+    def lengthened(self, model, by):
+        """A copy of `model` with `by` more blanks at the end of every header."""
+        copy = self.dir / f"{model.name}-{by}"
+        shutil.copytree(model, copy)
+        for path in copy.glob("*.safetensors"):
+            data = path.read_bytes()
+            size = struct.unpack("<Q", data[:8])[0]
+            path.write_bytes(struct.pack("<Q", size + by) + data[8 : 8 + size] + b" " * by + data[8 + size :])
+        return copy
+
+    def check(self, family, recipes, lengths):
+        how = {"dtype": self.DTYPES[family]} if family in self.DTYPES else {"fp8": True}
+        models = [self.model(family, family=family, **how, **examples_test.PagesTest.SIZES)]
+        models += [self.lengthened(models[0], by) for by in lengths]
+        for recipe in recipes:
+            path = self.recipe(recipe.text)
+            outs = [self.dir / f"out-{number}" for number in range(len(models))]
+            with self.subTest(recipe.name, family=family):
+                for model, out in zip(models, outs):
+                    self.quantized(model, path, "--no-verify", out=out, model_type=examples_test.PagesTest.TYPES[family])
+                    with self.subTest(model.name):
+                        self.assertSameProducts(outs[0], out)
+            for out in outs:
+                shutil.rmtree(out, ignore_errors=True)
+
+    def test_every_recipe(self):
+        harness.write_calibration(self.dir / "mix_calib.jsonl", samples=2)
+        recipes = examples_test.page_recipes()
+        for family in examples_test.PagesTest.TYPES:
+            chosen = [recipe for recipe in recipes if family in recipe.families]
+            self.assertTrue(chosen)
+            # Tensors of four bytes have the most addresses to lie at; those of two are odd or even.
+            self.check(family, chosen, range(1, 8) if self.DTYPES.get(family) == "float32" else (1, 6))
 
 
 if __name__ == "__main__":
