@@ -11,24 +11,15 @@
 #include <string>
 #include <thread>
 
+#include "base/cgroup.h"
+
 namespace modelslim {
-namespace {
-
-uint64_t NumberIn(const char* path) {
-  std::ifstream file(path);
-  uint64_t value = 0;
-  return file >> value ? value : 0;  // "max" does not parse: no limit
-}
-
-}  // namespace
-
 uint64_t OfferedMemory() {
   struct sysinfo info {};
-  uint64_t offered = sysinfo(&info) == 0 ? static_cast<uint64_t>(info.totalram) * info.mem_unit : uint64_t{4} << 30;
-  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    if (const uint64_t limit = NumberIn(path); limit > 0) offered = std::min(offered, limit);
-  }
-  return offered;
+  const uint64_t physical =
+      sysinfo(&info) == 0 ? static_cast<uint64_t>(info.totalram) * info.mem_unit : uint64_t{4} << 30;
+  const uint64_t limit = ReadCgroupLimits().memory;
+  return limit > 0 ? std::min(physical, limit) : physical;
 }
 
 uint64_t AnonymousMemory() {

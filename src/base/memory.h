@@ -6,7 +6,7 @@
 
 namespace modelslim {
 
-// What the machine offers to this process: physical memory, or a smaller cgroup limit. Bytes.
+// What the machine offers to this process: physical memory, or a smaller limit of the cgroups it is in. Bytes.
 uint64_t OfferedMemory();
 
 // Anonymous (not file-backed) resident memory of the process now. Bytes; 0 where the system does not say.

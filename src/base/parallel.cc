@@ -6,36 +6,18 @@
 #include <atomic>
 #include <condition_variable>
 #include <exception>
-#include <fstream>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <thread>
 #include <vector>
 
+#include "base/cgroup.h"
 #include "base/error.h"
 
 namespace modelslim {
 namespace {
 
 thread_local bool inside_loop = false;
-
-// CPUs granted by cgroup v2 (cpu.max) or v1 (cfs quota); 0 when there is no limit.
-int CgroupCpus() {
-  std::ifstream v2("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (v2 >> quota >> period) {
-    if (quota == "max" || period <= 0) return 0;
-    return std::max(1, static_cast<int>(std::stod(quota) / period + 0.5));
-  }
-  std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  double value = 0;
-  if (v1_quota >> value && v1_period >> period && value > 0 && period > 0) {
-    return std::max(1, static_cast<int>(value / period + 0.5));
-  }
-  return 0;
-}
 
 // One loop in flight. Threads draw the next index from `next`.
 struct Loop {
@@ -149,7 +131,9 @@ int AvailableThreads() {
   cpu_set_t set;
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof set, &set) == 0) threads = CPU_COUNT(&set);
-  if (const int limit = CgroupCpus(); limit > 0) threads = std::min(threads, limit);
+  if (const double limit = ReadCgroupLimits().cpus; limit > 0) {
+    threads = static_cast<int>(std::min<double>(threads, limit + 0.5));
+  }
   return std::max(1, threads);
 }
 

@@ -7,7 +7,7 @@
 
 namespace modelslim {
 
-// Cores this process may use: the affinity mask, further limited by a cgroup's CPU quota. At least 1.
+// Cores this process may use: the affinity mask, further limited by the CPU quota of its cgroups. At least 1.
 int AvailableThreads();
 
 // Sets the number of compute threads (the caller's thread counts as one). 0 means AvailableThreads(). Not while a loop
