@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <utility>
+
 #include "base/parallel.h"
 #include "quant/moments/cholesky.h"
 #include "quant/numbers/affine.h"
@@ -198,6 +200,37 @@ TEST(Gptq, RefusesNonsense) {
   EXPECT_EQ(code({.percdamp = -1}, h.view()), 200);
   EXPECT_EQ(code({}, Random(DType::kF32, {11, 12}, 2).view()), 200);
   EXPECT_EQ(code({}, h.view()), 500);  // not positive definite
+}
+
+TEST(Gptq, LinearsThatReadTheSameShareAFactor) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+    const Tensor q = Random(dtype, {24, 96}, 1), k = Random(dtype, {8, 96}, 2);
+    auto inputs = Values(Inputs(dtype, 200, 96, 3));
+    for (int64_t r = 0; r < 200; ++r) inputs[r * 96 + 5] = 0.0f;
+    Hessian hessian(96);
+    hessian.Add(Matrix(dtype, {200, 96}, inputs).view());
+    const GptqOptions options{.bits = 4, .group_size = 32};
+    const GptqFactor factor(hessian.Value().view(), options.percdamp, dtype);
+    EXPECT_EQ(factor.unseen(), std::vector<int64_t>{5});
+    for (const Tensor* const w : {&q, &k}) {
+      const GptqResult shared = Gptq(w->view(), factor, options);
+      const GptqResult alone = Gptq(w->view(), hessian.Value().view(), options);
+      EXPECT_EQ(Ints(shared.q), Ints(alone.q));
+      EXPECT_EQ(Values(shared.scale), Values(alone.scale));
+      EXPECT_EQ(shared.loss, alone.loss);
+    }
+    EXPECT_EQ(Values(hessian.Value()), Values(std::move(hessian).TakeValue()));
+  }
+}
+
+TEST(Gptq, RefusesAFactorOfAnotherKind) {
+  Hessian hessian(12);
+  hessian.Add(Inputs(DType::kF32, 40, 12, 1).view());
+  const Tensor h = hessian.Value();
+  const GptqFactor factor(h.view(), 0.01f, DType::kF32);
+  EXPECT_THROW(Gptq(Random(DType::kBF16, {4, 12}, 1).view(), factor, {}), Error);
+  EXPECT_THROW(Gptq(Random(DType::kF32, {4, 11}, 1).view(), factor, {}), Error);
+  EXPECT_THROW(Gptq(Random(DType::kF32, {4, 12}, 1).view(), factor, {.percdamp = 0.02f}), Error);
 }
 
 TEST(Gptq, SameBytesAtAnyThreadCount) {

@@ -1,5 +1,6 @@
 #include "processor/linears/calibrating_stage.h"
 
+#include <utility>
 #include <vector>
 
 namespace modelslim {
@@ -41,25 +42,33 @@ bool CalibratingStage::Pool(std::span<CalibratingStage* const> others) {
   for (CalibratingStage* const other : others) {
     if (quantizer_ && other->quantizer_) quantizers.push_back(&*other->quantizer_);
     if (!inputs_ || !other->inputs_ || other->gptq_rows_ == 0) continue;
-    if (!hessian_) hessian_.emplace(channels_);
-    if (other->hessian_) hessian_->Merge(*other->hessian_);
+    if (other->hessian_) Moment().Merge(*other->hessian_);
     InputTape& tape = other->inputs_->tape();
-    if (tape.rows() > 0) hessian_->Add(tape.Rows(0, tape.rows()));
+    if (tape.rows() > 0) Moment().Add(tape.Rows(0, tape.rows()));
     gptq_rows_ += other->gptq_rows_;
   }
   if (quantizer_ && !IsDataFree(quantizer_->spec())) return quantizer_->Pool(quantizers);
   return gptq_rows_ > 0;
 }
 
-Tensor CalibratingStage::HessianValue() {
-  inputs_->Finish();
-  if (!hessian_) hessian_.emplace(channels_);
-  return hessian_->Value();
+const GptqFactor& CalibratingStage::Factor(float percdamp, DType dtype, const std::string& what) {
+  if (!moment_) {
+    inputs_->Finish();
+    moment_ = std::move(Moment()).TakeValue();
+    hessian_.reset();
+  }
+  if (!factor_ || factor_->percdamp() != percdamp || factor_->dtype() != dtype) {
+    factor_.reset();
+    factor_.emplace(std::as_const(moment_).view(), percdamp, dtype, what);
+  }
+  return *factor_;
 }
 
-void CalibratingStage::Fold(InputTape& tape) {
+void CalibratingStage::Fold(InputTape& tape) { Moment().Add(tape.Rows(0, tape.rows())); }
+
+Hessian& CalibratingStage::Moment() {
   if (!hessian_) hessian_.emplace(channels_);
-  hessian_->Add(tape.Rows(0, tape.rows()));
+  return *hessian_;
 }
 
 }  // namespace modelslim

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 
 #include "model/module.h"
 #include "processor/linears/quant_forward.h"
@@ -25,16 +26,21 @@ class CalibratingStage : public ActivationStage {
 
   const ActivationQuantizer* quantizer() const { return quantizer_ ? &*quantizer_ : nullptr; }
   int64_t gptq_rows() const { return gptq_rows_; }  // seen for GPTQ
-  Tensor HessianValue();                            // f32 [channels, channels]; after the last row
+  // Of the second moment of what was seen, for weights of `dtype`; after the last row. Made once for all Linears that
+  // share the stage and want it alike. `what` names the first of them, for messages. Valid until the next call.
+  const GptqFactor& Factor(float percdamp, DType dtype, const std::string& what);
 
  private:
   void Fold(InputTape& tape);
+  Hessian& Moment();
 
   LinearQuantSpec spec_;
   int64_t channels_;
   std::optional<ActivationQuantizer> quantizer_;
   std::optional<WaitingInputs> inputs_;  // with GPTQ
   std::optional<Hessian> hessian_;       // of those that wait no longer
+  Tensor moment_;                        // its value, when all have been seen
+  std::optional<GptqFactor> factor_;
   int64_t gptq_rows_ = 0;
   bool used_ = false;
 };

@@ -186,9 +186,10 @@ void Deploy(LinearModule& module) {
         AffineParams{params->scale.front(), params->offset.empty() ? 0.0f : params->offset.front(), params->dtype};
   }
   if (spec.gptq) {
-    const Tensor hessian = forward->stage()->HessianValue();
-    QuantizedWeight weight = FromGptq(Gptq(module.weight().Get(), hessian.view(), *spec.gptq, module.weight().name()),
-                                      *spec.gptq, module.weight().dtype());
+    const DType dtype = module.weight().dtype();
+    const GptqFactor& factor = forward->stage()->Factor(spec.gptq->percdamp, dtype, module.weight().name());
+    QuantizedWeight weight =
+        FromGptq(Gptq(module.weight().Get(), factor, *spec.gptq, module.weight().name()), *spec.gptq, dtype);
     CheckScales(weight, module.weight().name());
     result->SetWeight(std::move(weight), /*can_be_made_again=*/false);
   } else if (std::optional<QuantizedWeight> codes = forward->TakeCodes()) {

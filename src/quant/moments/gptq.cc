@@ -19,13 +19,14 @@ namespace {
 constexpr int64_t kRowsAtOnce = 32;
 constexpr int64_t kColumnsTogether = 512;
 
-void Check(const ConstView& weight, const ConstView& hessian, const GptqOptions& options, const std::string& what) {
-  const auto refuse = [&](const std::string& why) { throw Error(ErrorCode::kMisuse, "gptq of " + what + ": " + why); };
+[[noreturn]] void Refuse(const std::string& what, const std::string& why) {
+  throw Error(ErrorCode::kMisuse, "gptq of " + what + ": " + why);
+}
+
+void Check(const ConstView& weight, const GptqOptions& options, const std::string& what) {
+  const auto refuse = [&](const std::string& why) { Refuse(what, why); };
   if (weight.shape.size() != 2 || !IsModelDType(weight.dtype)) refuse("weight has shape " + ShapeText(weight.shape));
   const int64_t in = weight.cols();
-  if (hessian.dtype != DType::kF32 || hessian.shape != Shape{in, in}) {
-    refuse("weight " + ShapeText(weight.shape) + " beside a Hessian " + ShapeText(hessian.shape));
-  }
   if (options.bits != 4 && options.bits != 8) refuse("bits is " + std::to_string(options.bits) + ", expected 4 or 8");
   if (options.block_size < 1) refuse("block_size is " + std::to_string(options.block_size) + ", expected at least 1");
   if (!(options.percdamp >= 0)) refuse("percdamp is " + std::to_string(options.percdamp) + ", expected at least 0");
@@ -37,7 +38,7 @@ void Check(const ConstView& weight, const ConstView& hessian, const GptqOptions&
 
 class Solver {
  public:
-  Solver(const ConstView& weight, const ConstView& hessian, const GptqOptions& options, const std::string& what)
+  Solver(const ConstView& weight, const GptqFactor& factor, const GptqOptions& options)
       : options_(options),
         dtype_(weight.dtype),
         rows_(weight.rows()),
@@ -49,10 +50,14 @@ class Solver {
         rounded_(weight.dtype, {rows_, cols_}),
         errors_(DType::kF32, {weight.dtype == DType::kF32 ? cols_ : 0, rows_}),
         groups_fit_(options.group_size == 0 || options.block_size % options.group_size == 0),
+        factor_(factor.upper()),
         scale_(rows_ * groups_),
         offset_(rows_ * groups_) {
     if (options_.group_size == 0) Ranges(work_.view(), 0, cols_, 0);  // of the weight as it was given
-    MakeFactor(hessian, what);
+    float* const w = work_.as<float>();
+    for (const int64_t column : factor.unseen()) {
+      for (int64_t r = 0; r < rows_; ++r) w[r * cols_ + column] = 0.0f;
+    }
   }
 
   GptqResult Run() {
@@ -64,24 +69,6 @@ class Solver {
   }
 
  private:
-  // U of the damped Hessian, rounded to the weight's type. Columns without input are cleared in the weight.
-  void MakeFactor(const ConstView& hessian, const std::string& what) {
-    std::vector<float> diagonal(cols_);
-    double sum = 0;
-    float* const w = work_.as<float>();
-    for (int64_t i = 0; i < cols_; ++i) {
-      diagonal[i] = hessian.as<float>()[i * cols_ + i];
-      if (diagonal[i] == 0.0f) {
-        diagonal[i] = 1.0f;
-        for (int64_t r = 0; r < rows_; ++r) w[r * cols_ + i] = 0.0f;
-      }
-      sum += diagonal[i];
-    }
-    const float mean = static_cast<float>(sum / static_cast<double>(std::max<int64_t>(cols_, 1)));
-    for (float& d : diagonal) d += options_.percdamp * mean;
-    factor_ = InverseUpperFactor(hessian, "the Hessian of " + what, {.diagonal = diagonal, .dtype = dtype_});
-  }
-
   // Parameters of all rows for columns [begin, end) of `from` [rows, ..], into group `group`.
   void Ranges(const ConstView& from, int64_t begin, int64_t end, int64_t group) {
     ParallelRanges(rows_, kRowsAtOnce, [&](int64_t first, int64_t last) {
@@ -131,7 +118,7 @@ class Solver {
       const int64_t at = groups_fit_ ? c - begin : c;
       Ranges(from, at, at + options_.group_size, GroupOf(c));
     }
-    const Tensor u = ConvertTo(ColumnsOf(factor_.view(), begin, end, begin, end).view(), DType::kF32);
+    const Tensor u = ConvertTo(ColumnsOf(factor_, begin, end, begin, end).view(), DType::kF32);
     if (dtype_ != DType::kF32) block_errors_.emplace_back(dtype_, Shape{rows_, count});
     std::vector<double> losses((rows_ + kGptqLanes - 1) / kGptqLanes * kGptqLanes, 0.0);
     ParallelRanges(rows_, kGptqLanes,
@@ -196,7 +183,7 @@ class Solver {
   void PullUpdates(Tensor* columns, int64_t from, int64_t to, int64_t begin, int64_t end) {
     if (from == to) return;
     if (dtype_ == DType::kF32) {
-      const Tensor u = ColumnsOf(factor_.view(), from, to, begin, end);
+      const Tensor u = ColumnsOf(factor_, from, to, begin, end);
       MatMul(errors_.view().Rows(from, to), u.view(), columns->view(),
              {.transpose_a = true, .alpha = -1.0f, .beta = 1.0f});
       return;
@@ -217,7 +204,7 @@ class Solver {
     const int64_t count = errors.view().cols();
     Tensor turned(DType::kF32, {end - begin, count});
     WithModelDType(dtype_, [&](auto tag) {
-      const auto* const u = std::as_const(factor_).as<decltype(tag)>();
+      const auto* const u = factor_.as<decltype(tag)>();
       float* const to = turned.as<float>();
       ParallelRanges(end - begin, 64, [&](int64_t n0, int64_t n1) {
         for (int64_t k = 0; k < count; ++k) {
@@ -236,7 +223,7 @@ class Solver {
       const int64_t last = std::min(cols_, first + kStrip), width = last - first;
       Tensor product(DType::kF32, {rows_, width});
       if (dtype_ == DType::kF32) {
-        const Tensor u = ColumnsOf(factor_.view(), begin, end, first, last);
+        const Tensor u = ColumnsOf(factor_, begin, end, first, last);
         MatMul(errors_.view().Rows(begin, end), u.view(), product.view(), {.transpose_a = true});
       } else {
         BlockUpdate(begin, first, last, product.view());
@@ -276,16 +263,52 @@ class Solver {
   std::vector<Tensor> block_errors_;  // else, of every block: [out, columns], in the weight's type
   bool groups_fit_;                   // into blocks
   Tensor together_;                   // see UpToDate
-  Tensor factor_;                     // U, in the weight's type
+  ConstView factor_;                  // U, in the weight's type
   std::vector<float> scale_, offset_;
 };
 
 }  // namespace
 
+GptqFactor::GptqFactor(const ConstView& hessian, float percdamp, DType dtype, const std::string& what)
+    : percdamp_(percdamp) {
+  if (hessian.dtype != DType::kF32 || hessian.shape.size() != 2 || hessian.dim(0) != hessian.dim(1)) {
+    Refuse(what, "a Hessian of " + std::string(DTypeName(hessian.dtype)) + " " + ShapeText(hessian.shape));
+  }
+  if (!(percdamp >= 0)) Refuse(what, "percdamp is " + std::to_string(percdamp) + ", expected at least 0");
+  const int64_t channels = hessian.cols();
+  std::vector<float> diagonal(channels);
+  double sum = 0;
+  for (int64_t i = 0; i < channels; ++i) {
+    diagonal[i] = hessian.as<float>()[i * channels + i];
+    if (diagonal[i] == 0.0f) {
+      diagonal[i] = 1.0f;
+      unseen_.push_back(i);
+    }
+    sum += diagonal[i];
+  }
+  const float mean = static_cast<float>(sum / static_cast<double>(std::max<int64_t>(channels, 1)));
+  for (float& d : diagonal) d += percdamp * mean;
+  upper_ = InverseUpperFactor(hessian, "the Hessian of " + what, {.diagonal = diagonal, .dtype = dtype});
+}
+
+GptqResult Gptq(const ConstView& weight, const GptqFactor& factor, const GptqOptions& options,
+                const std::string& what) {
+  Check(weight, options, what);
+  if (factor.channels() != weight.cols() || factor.dtype() != weight.dtype || factor.percdamp() != options.percdamp) {
+    Refuse(what, "weight " + ShapeText(weight.shape) + " of " + std::string(DTypeName(weight.dtype)) +
+                     " beside a factor for " + std::to_string(factor.channels()) + " channels of " +
+                     std::string(DTypeName(factor.dtype())) + ", or of another percdamp");
+  }
+  return Solver(weight, factor, options).Run();
+}
+
 GptqResult Gptq(const ConstView& weight, const ConstView& hessian, const GptqOptions& options,
                 const std::string& what) {
-  Check(weight, hessian, options, what);
-  return Solver(weight, hessian, options, what).Run();
+  Check(weight, options, what);
+  if (hessian.shape != Shape{weight.cols(), weight.cols()}) {
+    Refuse(what, "weight " + ShapeText(weight.shape) + " beside a Hessian " + ShapeText(hessian.shape));
+  }
+  return Gptq(weight, GptqFactor(hessian, options.percdamp, weight.dtype, what), options, what);
 }
 
 }  // namespace modelslim

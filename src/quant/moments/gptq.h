@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "tensor/tensor.h"
 
@@ -20,10 +21,14 @@ class Hessian {
   int64_t channels() const { return channels_; }
   // f32 [channels, channels]. Zeros when no row was added.
   Tensor Value() const;
+  // The same in the memory of the sum, which is gone then.
+  Tensor TakeValue() &&;
   // X' X itself, f32 (float_sparse wants the sum).
   const Tensor& Sum() const { return sum_; }
 
  private:
+  void Average(const View& to) const;
+
   int64_t channels_;
   int64_t rows_ = 0;
   Tensor sum_;
@@ -45,10 +50,33 @@ struct GptqResult {
   double loss = 0.0;   // sum over rows and columns of ((w - dq) / U_jj)^2 / 2, a measure of the output error
 };
 
-// weight: [out, in], model type, not changed; hessian: f32 [in, in] as Hessian::Value() gives it.
-// Columns that never saw a non-zero input (H_jj = 0) are set to zero. Elementwise steps are rounded to the weight's
-// type. Throws Error(kMisuse) on shapes or options that do not fit, Error(kUnexpected) naming `what` when the Hessian
-// cannot be factored. Same bytes at any thread count.
+// What Gptq needs of a second moment. It depends on the inputs alone, so linears that read the same share one.
+class GptqFactor {
+ public:
+  // hessian: f32 [in, in] as Hessian::Value() gives it; percdamp as in GptqOptions; dtype: that of the weights. Throws
+  // Error(kMisuse) on a shape that does not fit, Error(kUnexpected) naming `what` when it cannot be factored.
+  GptqFactor(const ConstView& hessian, float percdamp, DType dtype, const std::string& what = "weight");
+
+  int64_t channels() const { return upper_.view().cols(); }
+  DType dtype() const { return upper_.dtype(); }
+  float percdamp() const { return percdamp_; }
+  // U [in, in] of the damped moment, see InverseUpperFactor().
+  ConstView upper() const { return upper_.view(); }
+  // Columns that never saw a non-zero input (H_jj = 0).
+  const std::vector<int64_t>& unseen() const { return unseen_; }
+
+ private:
+  float percdamp_;
+  std::vector<int64_t> unseen_;
+  Tensor upper_;
+};
+
+// weight: [out, in], the factor's type, not changed. Columns that the factor never saw are set to zero. Elementwise
+// steps are rounded to the weight's type. Throws Error(kMisuse) on shapes or options that do not fit, naming `what`;
+// options.percdamp must be the factor's. Same bytes at any thread count.
+GptqResult Gptq(const ConstView& weight, const GptqFactor& factor, const GptqOptions& options,
+                const std::string& what = "weight");
+// The same with a factor for this weight alone.
 GptqResult Gptq(const ConstView& weight, const ConstView& hessian, const GptqOptions& options,
                 const std::string& what = "weight");
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "base/parallel.h"
 #include "kernels/gemm.h"
@@ -30,15 +31,23 @@ void Hessian::Merge(const Hessian& other) {
   });
 }
 
-Tensor Hessian::Value() const {
-  Tensor value(DType::kF32, sum_.shape());
+void Hessian::Average(const View& to) const {
   const double factor = rows_ > 0 ? 2.0 / static_cast<double>(rows_) : 0.0;
-  float* const to = value.as<float>();
   const float* const from = sum_.as<float>();
   ParallelRanges(sum_.size(), 1 << 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) to[i] = static_cast<float>(from[i] * factor);
+    for (int64_t i = begin; i < end; ++i) to.as<float>()[i] = static_cast<float>(from[i] * factor);
   });
+}
+
+Tensor Hessian::Value() const {
+  Tensor value(DType::kF32, sum_.shape());
+  Average(value.view());
   return value;
+}
+
+Tensor Hessian::TakeValue() && {
+  Average(sum_.view());
+  return std::move(sum_);
 }
 
 }  // namespace modelslim
