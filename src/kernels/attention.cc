@@ -131,7 +131,8 @@ void AttendBlock(const Inputs& in, const PackedHead& packed, int64_t begin, int6
   const DType compute = in.score_kernel->compute;
   const int64_t padded_dim = compute == DType::kBF16 ? RoundUp(shape.dim, 2) : shape.dim;
   QueryBlock block;
-  block.q = TakeRows(HeadRows(in.q, begin + first, rows, head, shape.dim), compute, 0, rows, 0, shape.dim, padded_dim);
+  block.q =
+      TakeRows(HeadRows(in.q, begin + first, rows, head, shape.dim), compute, 0, rows, 0, shape.dim, padded_dim, false);
   block.first = first, block.rows = rows;
   block.sums_stride = packed.v->count() * in.value_kernel->cols;
   const size_t square = kQueries * kKeys * sizeof(float);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <tuple>
 
@@ -107,6 +108,32 @@ TEST(Gemm, RowsDoNotDependOnOtherRows) {
   }
 }
 
+// What VDPBF16PS does: the second product of every pair of k is added first.
+float PairChain(const ConstView& x, int64_t i, const ConstView& w, int64_t j) {
+  const int64_t k = x.cols();
+  float sum = 0;
+  const auto add = [&](int64_t at) { sum = std::fma(ElementAsF32(x, i * k + at), ElementAsF32(w, j * k + at), sum); };
+  for (int64_t at = 0; at + 1 < k; at += 2) add(at + 1), add(at);
+  if (k % 2 != 0) add(k - 1);
+  return sum;
+}
+
+// Up to one block of k the f32 kernels multiply bf16 matrices as the instructions for bf16 do.
+TEST(Gemm, BF16InF32HasTheOrderOfTheBF16Instructions) {
+  for (const auto& [n, k] : {std::pair<int64_t, int64_t>{50, 1}, {7, 2}, {100, 33}, {48, 97}, {65, 256}, {20, 511}}) {
+    const Tensor x = RandomTensor(DType::kBF16, {19, k}, 4), w = RandomTensor(DType::kBF16, {n, k}, 5);
+    for (const GemmBackend& backend : GemmBackends()) {
+      if (!backend.name.starts_with("native") || !Usable(backend, DType::kBF16, DType::kBF16)) continue;
+      Tensor y(DType::kF32, {19, n});
+      backend.pack(w.view(), DType::kBF16)->Apply(x.view(), {}, y.view());
+      for (int64_t i = 0; i < y.size(); ++i) {
+        ASSERT_EQ(y.as<float>()[i], PairChain(x.view(), i / n, w.view(), i % n))
+            << backend.name << " n " << n << " k " << k;
+      }
+    }
+  }
+}
+
 TEST(Gemm, BitsDoNotDependOnThreads) {
   const Tensor x = RandomTensor(DType::kBF16, {300, 500}, 6), w = RandomTensor(DType::kBF16, {130, 500}, 7);
   const Tensor a = RandomTensor(DType::kF32, {700, 130}, 8);
@@ -177,7 +204,7 @@ TEST(Gemm, EveryMicroKernelOfThisMachine) {
          {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {8, 48, 512}, {13, 101, 700}, {37, 15, 5}}) {
       const Tensor x = RandomTensor(kernel->compute, {m, k}, 15), w = RandomTensor(kernel->compute, {n, k}, 16);
       Tensor y(DType::kF32, {m, n});
-      PackNative(*kernel, w.view())->Apply(x.view(), {}, y.view());
+      PackNative(*kernel, w.view(), false)->Apply(x.view(), {}, y.view());
       ExpectClose(y.view(), Exact(x.view(), w.view(), {}), k, kernel->name);
     }
   }

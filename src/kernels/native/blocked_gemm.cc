@@ -16,13 +16,15 @@ namespace {
 constexpr int64_t kTileColumns = 384;
 int64_t TileRows(DType compute) { return compute == DType::kBF16 ? 96 : 240; }
 
-// In f32 blocks of equal length, at least two: sums of few elements gain from restarting as well.
-int64_t BlockDepth(DType compute, int64_t k) {
-  if (compute == DType::kBF16) return kDepthBF16;
-  const int64_t blocks = std::max<int64_t>(2, (k + kDepthF32 - 1) / kDepthF32);
-  return std::max<int64_t>(1, (k + blocks - 1) / blocks);
-}
 int64_t RoundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+// In f32 blocks of equal length, at least two: sums of few elements gain from restarting as well. Products of two bf16
+// matrices stay one chain as long as they can, as in the kernel for bf16, and no pair of them is cut apart.
+int64_t BlockDepth(DType compute, int64_t k, bool bf16_pairs) {
+  if (compute == DType::kBF16) return kDepthBF16;
+  const int64_t blocks = std::max<int64_t>(bf16_pairs ? 1 : 2, (k + kDepthF32 - 1) / kDepthF32);
+  return RoundUp(std::max<int64_t>(1, (k + blocks - 1) / blocks), bf16_pairs ? 2 : 1);
+}
 
 // Conversion that copies equal types bit by bit and widens the others.
 template <class To, class From>
@@ -36,24 +38,37 @@ inline To Cast(From value) {
 // A strip of values of at most 64 rows, as the kernel's type: in place when it has it, else converted into `buffer`.
 constexpr int64_t kStrip = 32, kStripRows = 64;
 template <class To, class From>
-const To* StripOf(const From* in, int64_t rows, int64_t row_stride, int64_t count, To* buffer, int64_t* stride) {
+const To* StripOf(const From* in, int64_t rows, int64_t row_stride, int64_t count, bool swap, To* buffer,
+                  int64_t* stride) {
   if constexpr (std::is_same_v<To, From>) {
     *stride = row_stride;
     return in;
   } else {
     *stride = kStrip;
     for (int64_t i = 0; i < rows; ++i) {
-      for (int64_t j = 0; j < count; ++j) buffer[i * kStrip + j] = Cast<To>(in[i * row_stride + j]);
+      for (int64_t j = 0; j < count; ++j) {
+        buffer[i * kStrip + j] = Cast<To>(in[i * row_stride + (swap && (j ^ 1) < count ? j ^ 1 : j)]);
+      }
     }
     return buffer;
   }
 }
 
 // out[i][j] = in[i * row_stride + j * k_stride] for i < rows, j < count; the rest of every row up to padded is zero.
+// `swap` (k_stride 1 only): every pair of columns 2j, 2j + 1 changes places.
 template <class To, class From>
 void CopyBlock(const From* in, int64_t row_stride, int64_t k_stride, int64_t rows, int64_t count, int64_t padded,
-               To* out) {
+               bool swap, To* out) {
   for (int64_t i = 0; i < rows; ++i) std::fill(out + i * padded + count, out + (i + 1) * padded, To{});
+  if (k_stride == 1 && swap) {
+    for (int64_t i = 0; i < rows; ++i) {
+      const From* const row = in + i * row_stride;
+      To* const to = out + i * padded;
+      for (int64_t j = 0; j + 1 < count; j += 2) to[j] = Cast<To>(row[j + 1]), to[j + 1] = Cast<To>(row[j]);
+      if (count % 2 != 0) to[count - 1] = Cast<To>(row[count - 1]);
+    }
+    return;
+  }
   if (k_stride == 1) {
     for (int64_t i = 0; i < rows; ++i) {
       for (int64_t j = 0; j < count; ++j) out[i * padded + j] = Cast<To>(in[i * row_stride + j]);
@@ -67,7 +82,7 @@ void CopyBlock(const From* in, int64_t row_stride, int64_t k_stride, int64_t row
         for (int64_t i0 = 0; i0 < rows; i0 += kStrip) {
           const int64_t js = std::min(kStripRows, count - j0), is = std::min(kStrip, rows - i0);
           int64_t stride;
-          const To* strip = StripOf(in + j0 * k_stride + i0, js, k_stride, is, buffer, &stride);
+          const To* strip = StripOf(in + j0 * k_stride + i0, js, k_stride, is, false, buffer, &stride);
           Transpose32(strip, stride * 4, js, is, reinterpret_cast<uint32_t*>(out + i0 * padded + j0), padded);
         }
       }
@@ -81,7 +96,8 @@ void CopyBlock(const From* in, int64_t row_stride, int64_t k_stride, int64_t row
 
 // One panel: out[k / group][column][k % group] = in(column, k); group 2 for bf16, 1 for f32.
 template <class To, class From>
-void PackPanel(const From* in, const Operand& b, int64_t columns, int panel_columns, int64_t padded_k, To* out) {
+void PackPanel(const From* in, const Operand& b, int64_t columns, int panel_columns, int64_t padded_k, bool swap,
+               To* out) {
   constexpr int64_t kGroup = sizeof(To) == 2 ? 2 : 1;
   if (columns < panel_columns || padded_k > b.k) std::fill(out, out + padded_k * panel_columns, To{});
   const int64_t whole = b.k / kGroup * kGroup;
@@ -90,7 +106,7 @@ void PackPanel(const From* in, const Operand& b, int64_t columns, int panel_colu
     for (int64_t k = 0; k < whole; k += kStrip) {
       const int64_t count = std::min(kStrip, whole - k);
       int64_t stride;
-      const To* strip = StripOf(in + k, columns, b.row_stride, count, buffer, &stride);
+      const To* strip = StripOf(in + k, columns, b.row_stride, count, swap, buffer, &stride);
       Transpose32(strip, stride * static_cast<int64_t>(sizeof(To)), columns, count / kGroup,
                   reinterpret_cast<uint32_t*>(out + k * panel_columns), panel_columns);
     }
@@ -120,7 +136,7 @@ void WithComputeType(DType compute, F&& f) {
 }  // namespace
 
 TypedRows TakeRows(const Operand& a, DType compute, int64_t begin, int64_t rows, int64_t k, int64_t depth,
-                   int64_t padded_depth) {
+                   int64_t padded_depth, bool swap) {
   const int64_t offset = begin * a.row_stride + k * a.k_stride;
   if (a.dtype == compute && a.k_stride == 1 && depth == padded_depth) {
     return {static_cast<const std::byte*>(a.data) + offset * DTypeSize(a.dtype), a.row_stride};
@@ -129,7 +145,7 @@ TypedRows TakeRows(const Operand& a, DType compute, int64_t begin, int64_t rows,
   WithComputeType(compute, [&](auto to) {
     WithModelDType(a.dtype, [&](auto from) {
       CopyBlock(static_cast<const decltype(from)*>(a.data) + offset, a.row_stride, a.k_stride, rows, depth,
-                padded_depth, static_cast<decltype(to)*>(copy));
+                padded_depth, swap, static_cast<decltype(to)*>(copy));
     });
   });
   return {copy, padded_depth};
@@ -145,12 +161,12 @@ struct Tile {
 void ComputeTile(const Operand& a, const Panels& b, const Tile& tile, float alpha, bool add, float* c,
                  int64_t c_stride) {
   const MicroKernel& kernel = b.kernel();
-  const int64_t block = BlockDepth(kernel.compute, b.k());
+  const int64_t block = BlockDepth(kernel.compute, b.k(), b.bf16_pairs());
   alignas(64) float edge[16 * 64];
   for (int64_t k = 0; k < b.k(); k += block) {
     const int64_t depth = std::min(block, b.k() - k);
     const int64_t padded = kernel.compute == DType::kBF16 ? RoundUp(depth, 2) : depth;
-    const TypedRows rows = TakeRows(a, kernel.compute, tile.row, tile.rows, k, depth, padded);
+    const TypedRows rows = TakeRows(a, kernel.compute, tile.row, tile.rows, k, depth, padded, b.bf16_pairs());
     for (int64_t p = 0; p < tile.panels; ++p) {
       const int64_t columns = std::min<int64_t>(kernel.cols, b.rows() - (tile.panel + p) * kernel.cols);
       MicroKernel::Call call{.depth = padded,
@@ -205,7 +221,8 @@ void ForTiles(int64_t rows, const Panels& b, const Body& body) {
 
 class NativePackedB final : public PackedB {
  public:
-  NativePackedB(const MicroKernel& kernel, const ConstView& w) : panels_(kernel, RowMajor(w)) {}
+  NativePackedB(const MicroKernel& kernel, const ConstView& w, bool bf16_pairs)
+      : panels_(kernel, RowMajor(w), bf16_pairs) {}
   void Apply(const ConstView& x, const ConstView& bias, const View& y) const override {
     MultiplyInto(RowMajor(x), panels_, bias, y.data, y.dtype, panels_.rows());
   }
@@ -226,8 +243,9 @@ Operand Transposed(const ConstView& matrix) {
   return {matrix.data, matrix.dtype, matrix.cols(), RowMajor(matrix).rows, 1, matrix.cols()};
 }
 
-Panels::Panels(const MicroKernel& kernel, const Operand& b)
+Panels::Panels(const MicroKernel& kernel, const Operand& b, bool bf16_pairs)
     : kernel_(&kernel),
+      bf16_pairs_(bf16_pairs),
       rows_(b.rows),
       k_(b.k),
       padded_k_(kernel.compute == DType::kBF16 ? RoundUp(b.k, 2) : b.k),
@@ -240,7 +258,7 @@ Panels::Panels(const MicroKernel& kernel, const Operand& b)
     WithComputeType(kernel.compute, [&](auto to) {
       WithModelDType(b.dtype, [&](auto from) {
         PackPanel(static_cast<const decltype(from)*>(b.data) + p * kernel.cols * b.row_stride, b,
-                  std::min<int64_t>(kernel.cols, b.rows - p * kernel.cols), kernel.cols, padded_k_,
+                  std::min<int64_t>(kernel.cols, b.rows - p * kernel.cols), kernel.cols, padded_k_, bf16_pairs_,
                   static_cast<decltype(to)*>(packed) + p * padded_k_ * kernel.cols);
       });
     });
@@ -276,8 +294,8 @@ void MultiplyAdd(const Operand& a, const Panels& b, float alpha, bool lower_only
   });
 }
 
-std::unique_ptr<PackedB> PackNative(const MicroKernel& kernel, const ConstView& w) {
-  return std::make_unique<NativePackedB>(kernel, w);
+std::unique_ptr<PackedB> PackNative(const MicroKernel& kernel, const ConstView& w, bool bf16_pairs) {
+  return std::make_unique<NativePackedB>(kernel, w, bf16_pairs);
 }
 
 }  // namespace modelslim
