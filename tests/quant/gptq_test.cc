@@ -219,7 +219,8 @@ TEST(Gptq, LinearsThatReadTheSameShareAFactor) {
       EXPECT_EQ(Values(shared.scale), Values(alone.scale));
       EXPECT_EQ(shared.loss, alone.loss);
     }
-    EXPECT_EQ(Values(hessian.Value()), Values(std::move(hessian).TakeValue()));
+    const auto value = Values(hessian.Value());
+    EXPECT_EQ(value, Values(std::move(hessian).TakeValue()));
   }
 }
 
