@@ -24,7 +24,7 @@ std::map<std::string, TypeRow> CountTypes(const RunPlan& plan) {
   for (const BlockInfo& block : plan.family->layout().blocks) {
     for (const ModuleInfo& module : block.modules) {
       if (module.kind != ModuleKind::kLinear) continue;
-      TypeRow& row = rows[std::string(QuantModeName(plan.model.linears.find(module.name)->second.mode))];
+      TypeRow& row = rows[std::string(TypeName(plan.model.linears.find(module.name)->second.mode, plan.compat))];
       ++row.linears;
       row.weights += static_cast<uint64_t>(module.out_features() * module.in_features());
     }
@@ -46,7 +46,7 @@ uint64_t ExpectedPeak(const Session& session, const TokenBatch* batch, uint64_t 
 void PrintSteps(const RunPlan& plan, std::ostream& out) {
   std::map<std::string, std::map<std::string, int64_t>> made;  // entry -> type -> layers
   for (const auto& [name, decision] : plan.model.linears) {
-    if (!decision.by.empty()) ++made[decision.by][std::string(QuantModeName(decision.mode))];
+    if (!decision.by.empty()) ++made[decision.by][std::string(TypeName(decision.mode, plan.compat))];
   }
   const auto print = [&](const std::string& path, const std::string& type, std::string_view needs) {
     std::string what;
@@ -156,7 +156,7 @@ std::string PlanJson(const Session& session, const TokenBatch* batch, const Plan
   json["model_quant_type"] = Json(plan.globals.model_quant_type);
   for (const auto& [name, decision] : plan.model.linears) {
     Json entry{JsonObject()};
-    entry["type"] = Json(QuantModeName(decision.mode));
+    entry["type"] = Json(TypeName(decision.mode, plan.compat));
     entry["by"] = Json(decision.by);
     if (!decision.shadowed.empty())
       entry["shadowed"] = Json(JsonArray(decision.shadowed.begin(), decision.shadowed.end()));

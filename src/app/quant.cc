@@ -1,17 +1,14 @@
 #include "app/quant.h"
 
-#include <optional>
-#include <string>
-#include <utility>
-#include <vector>
+#include <unistd.h>
 
-#include "app/save_path.h"
+#include <optional>
+#include <utility>
+
 #include "app/summary.h"
 #include "app/verify.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "runner/ledger.h"
-#include "runner/publish.h"
 #include "runner/run.h"
 
 namespace modelslim {
@@ -24,15 +21,11 @@ std::optional<TokenBatch> LoadIfNeeded(const Session& session, std::string* hash
   return LoadCalibration(session, hash);
 }
 
-// Finds out before any work whether the directory can be written, and every file get its name.
-void PrepareSavePath(const fs::path& path, const RunPlan& plan) {
+// Finds out before any work whether the directory can be written.
+void PrepareSavePath(const fs::path& path) {
   if (path.empty()) throw Error(ErrorCode::kSchema, "--save_path is missing", "give a directory for the output");
   MakeDirectories(path);
-  CheckDirectoryCanBeWritten(path);
-  std::vector<std::string> names = {kDescriptionFile, kLedgerFile, plan.names.stem + ".safetensors.index.json"};
-  for (const OutputShard& shard : plan.layout.shards) names.push_back(shard.file);
-  for (const CopiedFile& file : plan.copied) names.push_back(file.name);
-  CheckNamesAreFree(path, names);
+  if (access(path.c_str(), W_OK | X_OK) != 0) ThrowSystemError("cannot write to", path);
 }
 
 }  // namespace
@@ -47,7 +40,7 @@ void Quantize(JobArguments arguments, std::ostream& out) {
   PrintPlan(*session, data, {.tensors = false, .memory_limit = memory}, out);
   out << std::flush;
   if (!session->plan.writes) return;
-  PrepareSavePath(given.save_path, session->plan);
+  PrepareSavePath(given.save_path);
   RunOptions options;
   options.model_path = given.model_path;
   options.save_path = given.save_path;

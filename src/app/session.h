@@ -36,7 +36,10 @@ struct JobArguments : ModelArguments {
   bool december_2025 = false;      // file forms of the December 2025 release
   std::vector<std::string> mends;  // of AllMends()
   std::string idle_experts = "reject";
-  bool assume_yes = false;  // answers the question of the practice look-up
+  std::vector<std::string> servers;           // warnings are about these; empty: all that there are rules for
+  std::string server_version;                 // of the one server named; empty: every version
+  std::string fp8_type = "WFP8AFP8_DYNAMIC";  // what the description calls fp8 layers
+  bool assume_yes = false;                    // answers the question of the practice look-up
 };
 
 // A model, opened. Members are in the order in which they depend on one another.

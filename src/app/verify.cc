@@ -61,7 +61,7 @@ const std::vector<TypeRule>& Rules() {
 
 const TypeRule* RuleOf(const std::string& type) {
   for (const TypeRule& rule : Rules()) {
-    if (QuantModeName(rule.mode) == type) return &rule;
+    if (rule.mode == QuantModeOf(type)) return &rule;
   }
   return nullptr;
 }
@@ -302,6 +302,7 @@ void PrintVerify(const VerifyReport& report, const fs::path& directory, std::ost
   fmt::print(out, "{}: {} tensors, {}, read in {}\n", directory.string(), report.tensors, FormatBytes(report.bytes),
              FormatDuration(report.seconds));
   for (const std::string& problem : report.problems) fmt::print(out, "  problem: {}\n", problem);
+  for (const std::string& remark : report.remarks) fmt::print(out, "  note: {}\n", remark);
   if (!report.errors.empty()) {
     fmt::print(out,
                "largest errors of dequantized weights against the source (weights that smoothing or rotation changed "

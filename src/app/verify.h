@@ -20,7 +20,8 @@ struct VerifyReport {
     std::string name, type;
     double relative = 0;
   };
-  std::vector<Error> errors;  // of every quantized Linear, largest first
+  std::vector<Error> errors;         // of every quantized Linear, largest first
+  std::vector<std::string> remarks;  // for a server: what it loads, and does not use or loses by
 };
 
 // Description, index and shards against one another; dtypes and shapes of every quantized type; scales finite and

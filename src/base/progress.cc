@@ -7,8 +7,7 @@
 #include <chrono>
 #include <cstdio>
 #include <mutex>
-
-#include "base/printable.h"
+#include <utility>
 
 namespace modelslim {
 namespace {
@@ -68,8 +67,8 @@ namespace {
 Progress::State* shown = nullptr;  // the bar on the screen, under ScreenMutex()
 }
 
-Progress::Progress(const std::string& title, double total) : state_(std::make_unique<State>()) {
-  state_->title = Printable(title);
+Progress::Progress(std::string title, double total) : state_(std::make_unique<State>()) {
+  state_->title = std::move(title);
   state_->total = total;
   state_->terminal = isatty(STDERR_FILENO) != 0;
   const std::lock_guard lock(ScreenMutex());
@@ -90,7 +89,7 @@ Progress::~Progress() {
 void Progress::Advance(double work, const std::string& label) {
   const std::lock_guard lock(ScreenMutex());
   state_->done += work;
-  state_->label = Printable(label);
+  state_->label = label;
   const double since = std::chrono::duration<double>(Clock::now() - state_->drawn).count();
   if (since < (state_->terminal ? kBarSeconds : kLineSeconds)) return;
   state_->drawn = Clock::now();

@@ -1,5 +1,7 @@
 #include "cli/commands.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
@@ -9,6 +11,7 @@
 #include "app/inspect.h"
 #include "app/practice_choice.h"
 #include "app/quant.h"
+#include "app/servers.h"
 #include "app/verify.h"
 #include "base/error.h"
 #include "cli/abbreviations.h"
@@ -41,6 +44,15 @@ void AddModelOptions(CLI::App& command, ModelArguments& model) {
                      "Limit for the memory of the process, for example 12GiB; default: 80 % of what there is");
 }
 
+void AddServerOptions(CLI::App& command, std::vector<std::string>& servers, std::string& version) {
+  command
+      .add_option("--for", servers,
+                  "The server that is to load the output: what it refuses or misreads is told (vllm-ascend, sglang or "
+                  "mindie; 'modelslim servers' shows the rules)")
+      ->delimiter(',');
+  command.add_option("--server-version", version, "Its version, where there are rules for several");
+}
+
 void AddJobOptions(CLI::App& command, JobArguments& job, bool saves) {
   AddModelOptions(command, job);
   CLI::Option* save = command.add_option("--save_path", job.save_path, "Directory to write");
@@ -54,6 +66,13 @@ void AddJobOptions(CLI::App& command, JobArguments& job, bool saves) {
     mends += (mends.empty() ? "" : "; ") + std::string(mend.name) + " (" + std::string(mend.what) + ")";
   }
   command.add_option("--mend", job.mends, "Depart from msModelSlim's numbers where they are wrong: " + mends);
+  AddServerOptions(command, job.servers, job.server_version);
+  command
+      .add_option("--fp8-type", job.fp8_type,
+                  "What the description calls fp8 layers: msModelSlim's WFP8AFP8_DYNAMIC, or W8A8FP8_DYNAMIC, which "
+                  "vLLM-Ascend reads")
+      ->check(CLI::IsMember({std::string(QuantModeName(QuantMode::kWFP8AFP8Dynamic)), std::string(kFp8TypeOfVllm)}))
+      ->capture_default_str();
   command
       .add_option(
           "--idle-experts", job.idle_experts,
@@ -148,17 +167,20 @@ class CommandLine {
   }
 
   void AddVerify() {
-    CLI::App& command =
-        AddCommand("verify", "Read a finished output back and check it",
-                   "Example:\n  modelslim verify out --model_path Qwen3-8B", [this] {
-                     const VerifyReport report = VerifyOutput(directory_, source_);
-                     PrintVerify(report, directory_, out_);
-                     if (report.problems.empty()) return 0;
-                     throw Error(ErrorCode::kInvalidModel, directory_.string() + ": " + report.problems.front(),
-                                 "quantize again into a fresh directory");
-                   });
+    CLI::App& command = AddCommand(
+        "verify", "Read a finished output back and check it",
+        "Examples:\n  modelslim verify out --model_path Qwen3-8B\n  modelslim verify out --for vllm-ascend", [this] {
+          const ServerChoice servers = ChooseServers(plan_.servers, plan_.server_version);
+          VerifyReport report = VerifyOutput(directory_, source_);
+          if (servers.by_name) AddServerFindings(directory_, servers, &report);
+          PrintVerify(report, directory_, out_);
+          if (report.problems.empty()) return 0;
+          throw Error(ErrorCode::kInvalidModel, directory_.string() + ": " + report.problems.front(),
+                      "quantize again into a fresh directory");
+        });
     command.add_option("directory", directory_, "Output of a run")->required();
     command.add_option("--model_path", source_, "Source checkpoint: compare dequantized weights with it");
+    AddServerOptions(command, plan_.servers, plan_.server_version);
   }
 
   void AddAnalyze() {
@@ -220,6 +242,12 @@ class CommandLine {
       return 0;
     });
     processors.add_flag("--json", json_, "As JSON");
+    CLI::App& servers =
+        AddCommand("servers", "Show what the servers' loaders take, by type and kind of layer", "", [this] {
+          ListServers(json_, out_);
+          return 0;
+        });
+    servers.add_flag("--json", json_, "As JSON");
     AddPractices();
     AddRecipe();
     CLI::App& completion = AddCommand("completion", "Print a completion script for bash or zsh",
@@ -256,11 +284,13 @@ class CommandLine {
     CLI::App& check =
         *recipe.add_subcommand("check", "Check recipes without a model; all mistakes of all files at once");
     check.add_option("files", files_, "Recipes")->required();
-    check.callback([this] { action_ = [this] { return RecipeCheck(files_, out_, err_); }; });
+    check.callback(
+        [this] { action_ = [this] { return RecipeCheck(files_, out_, err_, isatty(STDERR_FILENO) != 0); }; });
     CLI::App& explain =
         *recipe.add_subcommand("explain", "Show every value as it takes effect, and where it comes from");
     explain.add_option("file", files_, "Recipe")->required()->expected(1);
-    explain.callback([this] { action_ = [this] { return RecipeExplain(files_.front(), out_, err_); }; });
+    explain.callback(
+        [this] { action_ = [this] { return RecipeExplain(files_.front(), out_, err_, isatty(STDERR_FILENO) != 0); }; });
     CLI::App& reference =
         *recipe.add_subcommand("reference", "Write the reference pages of recipes (Markdown, English and Chinese)");
     reference.add_option("directory", directory_, "Directory to write")->required();

@@ -20,7 +20,7 @@ class Builder {
 
   void Add(std::string_view suffix, DType dtype, Shape shape) {
     tensors_.push_back({linear_.name + "." + std::string(suffix), dtype, std::move(shape),
-                        std::string(QuantModeName(linear_.mode)), 0, 0, 0});
+                        std::string(TypeName(linear_.mode, compat_)), 0, 0, 0});
   }
 
   // [out, 1], or [out, in/g] with groups.
@@ -99,9 +99,9 @@ constexpr std::array kOrderDecember = {QuantMode::kFloat,           QuantMode::k
                                        QuantMode::kW4A4MXFP4};
 
 template <size_t N>
-std::string Highest(const std::array<QuantMode, N>& order, const std::vector<QuantMode>& modes) {
+std::string Highest(const std::array<QuantMode, N>& order, const std::vector<QuantMode>& modes, const Compat& compat) {
   for (size_t i = N; i-- > 0;) {
-    if (std::find(modes.begin(), modes.end(), order[i]) != modes.end()) return std::string(QuantModeName(order[i]));
+    if (std::find(modes.begin(), modes.end(), order[i]) != modes.end()) return std::string(TypeName(order[i], compat));
   }
   return "Unknown";
 }
@@ -193,8 +193,12 @@ std::vector<OutputTensor> AscendTensors(const PlannedLinear& linear, DType model
   return build.Take();
 }
 
+std::string_view TypeName(QuantMode mode, const Compat& compat) {
+  return mode == QuantMode::kWFP8AFP8Dynamic && compat.fp8_for_vllm ? kFp8TypeOfVllm : QuantModeName(mode);
+}
+
 std::string ModelQuantType(const std::vector<QuantMode>& modes, const Compat& compat) {
-  return compat.december_2025 ? Highest(kOrderDecember, modes) : Highest(kOrder, modes);
+  return compat.december_2025 ? Highest(kOrderDecember, modes, compat) : Highest(kOrder, modes, compat);
 }
 
 std::string DescriptionJson(const OutputLayout& layout, const DescriptionGlobals& globals, const Compat& compat) {

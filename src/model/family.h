@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,11 +13,23 @@
 #include "io/json.h"
 #include "model/block.h"
 #include "model/layout.h"
+#include "servers/check.h"
 
 namespace modelslim {
 
 class Checkpoint;
 struct FamilyEntry;
+
+// What config.json alone tells of a model, whatever computes it.
+struct ModelFacts {
+  std::string type;                       // model_type; of text_config where only that has layers
+  int64_t decoder_layers = 0;             // num_hidden_layers; 0: not said
+  std::span<const KeptFloat> kept_float;  // Linears of the architecture that no server takes quantized
+};
+ModelFacts FactsOf(const Json& config);
+
+// The rows of all architectures, each with the first of the architecture's model types.
+std::vector<std::pair<std::string_view, KeptFloat>> AllKeptFloat();
 
 class Family {
  public:
@@ -24,6 +37,7 @@ class Family {
 
   const ModelLayout& layout() const { return layout_; }
   virtual std::string_view name() const = 0;  // the adapter: "default", "qwen3", ...
+  const ModelFacts& facts() const { return facts_; }
 
   // Live modules of block `index` (or, with -1, of the modules outside of the blocks).
   virtual std::unique_ptr<Block> MakeBlock(int index, const WeightSource& source) const;
@@ -78,6 +92,7 @@ class Family {
   friend std::unique_ptr<Family> MakeFamily(const FamilyEntry& entry, const Json& config, const Checkpoint& checkpoint);
   const BlockInfo& RestInfo() const;
 
+  ModelFacts facts_;
   mutable std::once_flag rest_once_;
   mutable BlockInfo rest_;  // layout_.rest as the modules of one block; made at the first MakeBlock(-1)
 };

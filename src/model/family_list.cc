@@ -21,15 +21,16 @@ using Made = std::unique_ptr<Family>;
 struct Architecture {
   std::vector<std::string_view> config_types;
   Made (*make)(std::string_view adapter, const Json& config, const Checkpoint& checkpoint);
+  std::span<const KeptFloat> kept_float = {};
 };
 
 const std::vector<Architecture>& Architectures() {
   static const std::vector<Architecture> list = {
       {{"llama", "mistral", "qwen2", "qwen3"}, MakeDense},
-      {{"qwen3_moe"}, MakeQwen3Moe},
-      {{"qwen3_next"}, MakeQwen3Next},
-      {{"deepseek_v3"}, MakeDeepseekV3},
-      {{"deepseek_v32", "deepseek_v3_2"}, MakeDeepseekV32},
+      {{"qwen3_moe"}, MakeQwen3Moe, Qwen3MoeKeptFloat()},
+      {{"qwen3_next"}, MakeQwen3Next, Qwen3NextKeptFloat()},
+      {{"deepseek_v3"}, MakeDeepseekV3, DeepseekV3KeptFloat()},
+      {{"deepseek_v32", "deepseek_v3_2"}, MakeDeepseekV32, DeepseekV32KeptFloat()},
   };
   return list;
 }
@@ -95,6 +96,26 @@ std::string Listed(const std::vector<std::string_view>& names) {
 
 }  // namespace
 
+ModelFacts FactsOf(const Json& config) {
+  JsonRef ref(config, "config.json");
+  if (!ref["num_hidden_layers"] && ref["text_config"]) ref = ref["text_config"];
+  ModelFacts facts;
+  facts.type = ref["model_type"].StringOr("");
+  facts.decoder_layers = ref["num_hidden_layers"] ? ref["num_hidden_layers"].AsInt(0, 10000) : 0;
+  for (const Architecture& architecture : Architectures()) {
+    if (Contains(architecture.config_types, facts.type)) facts.kept_float = architecture.kept_float;
+  }
+  return facts;
+}
+
+std::vector<std::pair<std::string_view, KeptFloat>> AllKeptFloat() {
+  std::vector<std::pair<std::string_view, KeptFloat>> all;
+  for (const Architecture& architecture : Architectures()) {
+    for (const KeptFloat& row : architecture.kept_float) all.emplace_back(architecture.config_types.front(), row);
+  }
+  return all;
+}
+
 const std::vector<FamilyEntry>& Families() {
   static const std::vector<std::string_view> kDense = {"llama", "mistral", "qwen2", "qwen3"};
   static const std::vector<FamilyEntry> list = {
@@ -145,6 +166,7 @@ Made MakeFamily(const FamilyEntry& entry, const Json& config, const Checkpoint& 
                 "choose --model_type to match the checkpoint, or --model_type default");
   }
   Made family = entry.make(config, checkpoint);
+  family->facts_ = FactsOf(config);
   AttachBlockScales(checkpoint, &family->layout_);
   return family;
 }

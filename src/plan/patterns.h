@@ -14,8 +14,4 @@ namespace modelslim {
 void ReportPatterns(const Recipe& recipe, const std::vector<ProcessorConfig>& process, const Family& family,
                     ModelPlan& plan);
 
-// Warns where layers that the engines fuse into one (q/k/v, gate/up, the experts of a block) would end with different
-// types, which they refuse to load.
-void ReportFusedGroups(const Family& family, ModelPlan& plan);
-
 }  // namespace modelslim

@@ -8,6 +8,7 @@
 #include "plan/copied_files.h"
 #include "plan/output_tensors.h"
 #include "plan/patterns.h"
+#include "plan/server_notes.h"
 
 namespace modelslim {
 namespace {
@@ -98,7 +99,6 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
   }
   plan.needs_data = plan.data_passes > 0;
   ReportPatterns(recipe, spec.process, family, plan.model);
-  ReportFusedGroups(family, plan.model);
   if (const SaverConfig* saver = FindSaver(spec)) {
     plan.names.part_gib = saver->part_file_size;
   } else {
@@ -107,6 +107,7 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
   }
   plan.globals = GlobalsOf(family.layout(), plan.model, plan.compat);
   plan.layout = LayOut(TensorsOf(family.layout(), plan.model, plan.compat), plan.names);
+  ReportServers(recipe, spec.process, options.servers, plan);
   plan.copied = FilesToCopy(model_path, family, plan.model);
   Cost(plan);
   return plan;
@@ -117,6 +118,7 @@ std::string PlanIdentity(const RunPlan& plan, const std::string& recipe_text, co
   hasher.Update(std::string_view("modelslim journal 1\n"));
   hasher.Update(recipe_text + "\n" + calibration_hash + "\n" + plan.checkpoint->Fingerprint() + "\n");
   hasher.Update(std::string(plan.family->name()) + (plan.compat.december_2025 ? " 2025-12\n" : "\n"));
+  if (plan.compat.fp8_for_vllm) hasher.Update(std::string(kFp8TypeOfVllm) + "\n");
   for (const MendName& mend : AllMends()) {
     if (plan.model.mends.*mend.on) hasher.Update("mend " + std::string(mend.name) + "\n");
   }

@@ -13,6 +13,7 @@
 #include "io/checkpoint.h"
 #include "model/family.h"
 #include "processor/processor.h"
+#include "servers/server.h"
 
 namespace modelslim {
 
@@ -51,6 +52,7 @@ struct RunPlan {
 struct PlanOptions {
   Compat compat;
   ModelPlan::Mends mends;
+  ServerChoice servers = EveryServer();  // whose loaders the notes are about
 };
 
 // Throws Error when the recipe cannot be run on this model; warnings and remarks are in plan.model.notes.

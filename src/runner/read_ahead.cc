@@ -4,14 +4,11 @@
 #include <unistd.h>
 
 #include <condition_variable>
-#include <exception>
 #include <mutex>
 #include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <vector>
-
-#include "base/parallel.h"
 
 namespace modelslim {
 namespace {
@@ -82,20 +79,15 @@ struct ReadAhead::State {
         if (stopping) return;
         if (item.begin < reached) continue;  // overtaken
       }
-      try {
-        source.WillNeed(*item.param);
-        if (const std::optional<SharedTensor> stored = source.Map(*item.param)) Populate(stored->view());
-      } catch (const std::exception&) {  // whoever needs the parameter meets the same error, and can tell of it
-        return;
-      }
+      source.WillNeed(*item.param);
+      if (const std::optional<SharedTensor> stored = source.Map(*item.param)) Populate(stored->view());
     }
   }
 };
 
 ReadAhead::ReadAhead(const WeightSource& source, std::span<const BlockInfo> blocks, uint64_t window)
     : state_(std::make_unique<State>(source, blocks, window)) {
-  // Without a thread every parameter is read when it is asked for.
-  TryStartThread(state_->thread, [state = state_.get()] { state->Loop(); });
+  state_->thread = std::thread([state = state_.get()] { state->Loop(); });
 }
 
 ReadAhead::~ReadAhead() {
@@ -104,7 +96,7 @@ ReadAhead::~ReadAhead() {
     state_->stopping = true;
   }
   state_->wake.notify_all();
-  if (state_->thread.joinable()) state_->thread.join();
+  state_->thread.join();
 }
 
 std::optional<SharedTensor> ReadAhead::Map(const ParamInfo& param) const {

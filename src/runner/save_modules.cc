@@ -74,7 +74,7 @@ class Saver {
   void Measure(LinearModule& module, LinearResult& result, const QuantizedWeight& weight) {
     LedgerEntry entry;
     entry.name = module.name();
-    entry.type = QuantModeName(result.mode);
+    entry.type = TypeName(result.mode, plan_.compat);
     entry.by = result.by;
     entry.range_from = result.range_from;
     if (result.input) entry.input = LedgerEntry::Input{result.input->scale, result.input->offset};

@@ -28,6 +28,14 @@ constexpr std::array<Row, kQuantModeCount> kTable = {{{"FLOAT", 0},
 
 std::string_view QuantModeName(QuantMode mode) { return kTable[static_cast<size_t>(mode)].name; }
 
+std::optional<QuantMode> QuantModeOf(std::string_view name) {
+  if (name == kFp8TypeOfVllm) return QuantMode::kWFP8AFP8Dynamic;
+  for (size_t i = 0; i < kTable.size(); ++i) {
+    if (kTable[i].name == name) return static_cast<QuantMode>(i);
+  }
+  return std::nullopt;
+}
+
 double WeightBits(QuantMode mode, double float_bits) {
   const double bits = kTable[static_cast<size_t>(mode)].weight_bits;
   return bits == 0 ? float_bits : bits;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace modelslim {
@@ -25,6 +26,12 @@ inline constexpr int kQuantModeCount = 13;
 
 // "W8A8_DYNAMIC" and so on; FLOAT for kFloat.
 std::string_view QuantModeName(QuantMode mode);
+
+// The mode of a name; W8A8FP8_DYNAMIC is WFP8AFP8_DYNAMIC. Nothing for others ("C8").
+std::optional<QuantMode> QuantModeOf(std::string_view name);
+
+// vLLM-Ascend's name of WFP8AFP8_DYNAMIC; the tensors are the same.
+inline constexpr std::string_view kFp8TypeOfVllm = "W8A8FP8_DYNAMIC";
 
 // Bits that one weight takes in the output (scales not counted).
 double WeightBits(QuantMode mode, double float_bits);

@@ -242,6 +242,28 @@ TEST_P(MapTest, KvUnitsKeepTheFunction) {
   if (units > 0) ExpectSameFunction();
 }
 
+// Layers as small as a score for each expert are routers or gates: a family that has such says that they stay float.
+TEST_P(MapTest, RoutersStayFloat) {
+  const std::span<const KeptFloat> kept = after_->family().facts().kept_float;
+  std::map<std::string_view, int> met;
+  for (const BlockInfo& block : after_->family().layout().blocks) {
+    const int64_t experts = after_->family().Experts(block.index).experts;
+    for (const ModuleInfo& module : block.modules) {
+      if (module.kind != ModuleKind::kLinear) continue;
+      bool is_kept = false;
+      for (const KeptFloat& row : kept) {
+        if (!module.name.ends_with(row.suffix)) continue;
+        is_kept = true;
+        ++met[row.suffix];
+      }
+      if (module.out_features() == 1 || (experts > 0 && module.name.ends_with(".gate"))) {
+        EXPECT_TRUE(is_kept) << module.name;
+      }
+    }
+  }
+  EXPECT_EQ(met.size(), kept.size());  // no row without a layer
+}
+
 TEST_P(MapTest, ConvertsBackBeforeSaving) {
   for (auto& block : after_->blocks()) {
     before_->family().BeforeSave(*block, true);

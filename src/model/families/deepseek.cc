@@ -268,4 +268,24 @@ void DeepseekFamily::AddSteps(int64_t layer, RotationPlan* plan) const {
   right(attention + ".kv_b_proj", {{of_latent}});
 }
 
+std::vector<KeptFloat> DeepseekKeptFloat() {
+  constexpr Verdict kUnknown = {Outcome::kUnknown, ""};
+  constexpr Verdict kAsserts = {Outcome::kRefused, "its latent attention asserts a float layer"};
+  constexpr Verdict kNoDrafts = {Outcome::kRefused, "the model loads, drafting stops"};
+  return {
+      {".kv_b_proj",
+       "projections of latents to keys and values",
+       "the engine multiplies them into its queries and outputs",
+       {kAsserts, kAsserts, {Outcome::kLoss, "it makes floats of int8 codes, and refuses MXFP8"}, kUnknown}},
+      {".eh_proj",
+       "projections of the layer for multi-token prediction",
+       "engines build this layer's extras as floats",
+       {kNoDrafts, kNoDrafts, kUnknown, kUnknown}},
+      {".shared_head.head",
+       "heads of the layer for multi-token prediction",
+       "engines build this layer's extras as floats",
+       {kNoDrafts, kNoDrafts, kUnknown, kUnknown}},
+  };
+}
+
 }  // namespace modelslim

@@ -92,6 +92,9 @@ std::vector<int32_t> ShiftIds(std::span<const int32_t> ids, int32_t next);
 Tensor MtpInput(Block& block, const ForwardContext& context, std::span<const int32_t> next, const ConstView& hidden,
                 bool bf16_ids = false);
 
+// What stays float in both.
+std::vector<KeptFloat> DeepseekKeptFloat();
+
 // The most likely next id of every sample after the final norm and the head, which are read from context.rest; hidden
 // [rows, H].
 std::vector<int32_t> PredictNext(const ForwardContext& context, const ConstView& hidden);

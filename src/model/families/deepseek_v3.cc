@@ -147,4 +147,9 @@ std::unique_ptr<Family> MakeDeepseekV3(std::string_view adapter, const Json& con
   return std::make_unique<DeepseekV3Family>(adapter, made, checkpoint);
 }
 
+std::span<const KeptFloat> DeepseekV3KeptFloat() {
+  static const std::vector<KeptFloat> rows = DeepseekKeptFloat();
+  return rows;
+}
+
 }  // namespace modelslim

@@ -249,4 +249,26 @@ std::unique_ptr<Family> MakeDeepseekV32(std::string_view adapter, const Json& co
   return std::make_unique<DeepseekV32Family>(adapter, made, indexer, checkpoint);
 }
 
+std::span<const KeptFloat> DeepseekV32KeptFloat() {
+  static const std::vector<KeptFloat> rows = [] {
+    constexpr Verdict kTakes = {};
+    constexpr Verdict kFloatOnly = {Outcome::kRefused, "it builds the layer without quantization"};
+    std::vector<KeptFloat> made = DeepseekKeptFloat();
+    made.push_back({".indexer.wk",
+                    "keys of the indexer",
+                    "engines fuse them with weights_proj into one float layer",
+                    {kFloatOnly, kFloatOnly, kFloatOnly, kFloatOnly}});
+    made.push_back({".indexer.weights_proj",
+                    "head weights of the indexer",
+                    "engines fuse them with wk into one float layer",
+                    {kFloatOnly, kFloatOnly, kFloatOnly, kFloatOnly}});
+    made.push_back({".indexer.wq_b",
+                    "queries of the indexer",
+                    "one server takes the whole indexer as floats only",
+                    {kTakes, kTakes, kTakes, kFloatOnly}});
+    return made;
+  }();
+  return rows;
+}
+
 }  // namespace modelslim

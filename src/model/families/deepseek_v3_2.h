@@ -10,5 +10,7 @@
 namespace modelslim {
 
 std::unique_ptr<Family> MakeDeepseekV32(std::string_view adapter, const Json& config, const Checkpoint& checkpoint);
+// What stays float in it.
+std::span<const KeptFloat> DeepseekV32KeptFloat();
 
 }  // namespace modelslim

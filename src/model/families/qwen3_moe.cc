@@ -136,4 +136,15 @@ std::unique_ptr<Family> MakeQwen3Moe(std::string_view adapter, const Json& confi
   return std::make_unique<Qwen3MoeFamily>(adapter, made);
 }
 
+std::span<const KeptFloat> Qwen3MoeKeptFloat() {
+  constexpr Verdict kLoss = {Outcome::kLoss, "tokens go to other experts"};
+  static constexpr KeptFloat kRows[] = {
+      {".mlp.gate",
+       "routers",
+       "a rounded router sends tokens to other experts, for a few kilobytes",
+       {kLoss, kLoss, kLoss, kLoss}},
+  };
+  return kRows;
+}
+
 }  // namespace modelslim

@@ -9,5 +9,7 @@
 namespace modelslim {
 
 std::unique_ptr<Family> MakeQwen3Moe(std::string_view adapter, const Json& config, const Checkpoint& checkpoint);
+// What stays float in it.
+std::span<const KeptFloat> Qwen3MoeKeptFloat();
 
 }  // namespace modelslim

@@ -258,4 +258,21 @@ std::unique_ptr<Family> MakeQwen3Next(std::string_view adapter, const Json& conf
   return std::make_unique<Qwen3NextFamily>(adapter, made);
 }
 
+std::span<const KeptFloat> Qwen3NextKeptFloat() {
+  constexpr Verdict kCodes = {Outcome::kWrong, "it reads the codes into a BF16 layer and leaves the scales"};
+  constexpr Verdict kFloatOnly = {Outcome::kRefused, "it builds the layer without quantization"};
+  constexpr Verdict kUnknown = {Outcome::kUnknown, ""};
+  static constexpr KeptFloat kRows[] = {
+      {".mlp.gate",
+       "routers",
+       "a rounded router sends tokens to other experts, for a few kilobytes",
+       {kCodes, kFloatOnly, kFloatOnly, kUnknown}},
+      {".mlp.shared_expert_gate",
+       "gates of the shared expert",
+       "a row each, which weighs the whole expert",
+       {kCodes, kFloatOnly, kFloatOnly, kUnknown}},
+  };
+  return kRows;
+}
+
 }  // namespace modelslim
