@@ -76,9 +76,9 @@ Made MakeAny(const Json& config, const Checkpoint& checkpoint) {
   return MakeDense(kAdapter, config, checkpoint);
 }
 
-constexpr char kDefault[] = "default", kQwen2[] = "qwen2", kQwen25[] = "qwen2_5", kQwq[] = "qwq", kQwen3[] = "qwen3",
-               kQwen3Moe[] = "qwen3_moe", kQwen3Next[] = "qwen3_next", kDeepseekV3[] = "deepseek_v3",
-               kDeepseekV32[] = "deepseek_v3_2";
+constexpr char kDefault[] = "default", kQwen15[] = "qwen1_5", kQwen2[] = "qwen2", kQwen25[] = "qwen2_5", kQwq[] = "qwq",
+               kQwen3[] = "qwen3", kQwen3Moe[] = "qwen3_moe", kQwen3Next[] = "qwen3_next",
+               kDeepseekV3[] = "deepseek_v3", kDeepseekV32[] = "deepseek_v3_2";
 
 std::vector<std::string_view> AllConfigTypes() {
   std::vector<std::string_view> all;
@@ -120,6 +120,7 @@ const std::vector<FamilyEntry>& Families() {
   static const std::vector<std::string_view> kDense = {"llama", "mistral", "qwen2", "qwen3"};
   static const std::vector<FamilyEntry> list = {
       {kDefault, "", {"default"}, AllConfigTypes(), MakeAny<kDefault>},
+      {kQwen15, "qwen1_5", {"Qwen1.5-110B"}, kDense, MakeAny<kQwen15>},
       {kQwen2, "qwen2", {"Qwen2-7B", "Qwen2-7B-Instruct", "Qwen2-72B"}, kDense, MakeAny<kQwen2>},
       {kQwen25,
        "qwen2_5",

@@ -117,7 +117,8 @@ class PagesTest(harness.WholeTest):
 
 
 class DocumentsTest(unittest.TestCase):
-    DOCUMENTS = ["README.md", "README.zh.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/benchmarks.md", "docs/servers.md"]
+    DOCUMENTS = ["README.md", "README.zh.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/benchmarks.md", "docs/practices.md",
+                 "docs/servers.md"]  # fmt: skip
     DOCUMENTS += ["examples/README.md", *sorted(f"docs/processors/{page.name}" for page in PAGES.glob("*.md"))]
 
     def test_links_lead_somewhere(self):

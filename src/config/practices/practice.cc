@@ -21,35 +21,102 @@ std::string Bits(const std::optional<int64_t>& w, const std::optional<int64_t>& 
   return "w" + text(w) + "a" + text(a);
 }
 
-// Why the practice is not for this model type (and these tags), "" when it is.
-std::string NotVerified(const Practice& practice, const PracticeQuery& query) {
-  const std::vector<std::string>& types = practice.metadata().verified_model_types;
-  if (!types.empty() && std::find(types.begin(), types.end(), query.model_type) == types.end()) {
-    return "not verified for " + query.model_type + " (only for " + JoinWords(types) + ")";
-  }
-  if (query.tags.empty()) return "";
-  for (const VerifiedTags& each : practice.metadata().verified_tags) {
-    if (each.model_type != query.model_type) continue;
-    for (const std::vector<std::string>& scenario : each.scenarios) {
-      const bool all = std::all_of(query.tags.begin(), query.tags.end(), [&](const std::string& tag) {
-        return std::find(scenario.begin(), scenario.end(), tag) != scenario.end();
-      });
-      if (all) return "";
-    }
-  }
-  return "no verified scenario has all of the tags";
+// How far a practice is for what was asked for.
+enum class Fit { kNone, kOtherScenario, kFull };
+
+struct Judgement {
+  Fit fit = Fit::kNone;
+  std::string reason;  // why it is not a full one
+};
+
+bool SameIgnoringCase(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
-// The first of the pedigree that fits; those before it go to `passed_over`.
-const Practice* FirstFit(const PracticeRepository& repository, std::string_view pedigree, const PracticeQuery& query,
-                         const QuantTypeRequest& request, std::vector<PassedOver>& passed_over) {
-  for (const Practice* practice : repository.Of(pedigree)) {
-    std::string reason = NotVerified(*practice, query);
-    if (reason.empty()) reason = request.Mismatch(practice->metadata().label);
-    if (reason.empty()) return practice;
-    passed_over.push_back({practice, std::move(reason)});
+bool HasAll(const std::vector<std::string>& scenario, const std::vector<std::string>& tags) {
+  return std::all_of(tags.begin(), tags.end(), [&](const std::string& tag) {
+    return std::any_of(scenario.begin(), scenario.end(),
+                       [&](const std::string& each) { return SameIgnoringCase(each, tag); });
+  });
+}
+
+std::string TagsText(const std::vector<std::string>& tags) {
+  std::string text;
+  for (const std::string& tag : tags) text += (text.empty() ? "" : " + ") + tag;
+  return text;
+}
+
+std::string ScenariosText(const VerifiedTags& verified) {
+  std::string text;
+  for (const std::vector<std::string>& scenario : verified.scenarios)
+    text += (text.empty() ? "" : ", ") + TagsText(scenario);
+  return text;
+}
+
+// Whether the practice was verified for the model type, in the scenario of the tags.
+Judgement Verified(const Metadata& metadata, const PracticeQuery& query) {
+  const std::vector<std::string> names = metadata.VerifiedNames();
+  if (names.empty()) {
+    if (query.tags.empty()) return {Fit::kFull, ""};
+    return {Fit::kNone, "names no scenario that it was verified in"};
   }
-  return nullptr;
+  if (std::find(names.begin(), names.end(), query.model_type) == names.end()) {
+    return {Fit::kNone, "not verified for " + query.model_type + " (only for " + JoinWords(names) + ")"};
+  }
+  // As in 26.1.0, a list of model types leaves the tags out of account.
+  if (!metadata.verified_model_types.empty() || query.tags.empty()) return {Fit::kFull, ""};
+  for (const VerifiedTags& each : metadata.verified_tags) {
+    if (each.model_type != query.model_type) continue;
+    for (const std::vector<std::string>& scenario : each.scenarios) {
+      if (HasAll(scenario, query.tags)) return {Fit::kFull, ""};
+    }
+    return {Fit::kOtherScenario, "verified for " + query.model_type + ", but not for " + TagsText(query.tags) +
+                                     " (only for " + ScenariosText(each) + ")"};
+  }
+  return {};
+}
+
+constexpr std::string_view kGeneral = "default";
+
+struct Found {
+  const Practice* full = nullptr;
+  const Practice* other_scenario = nullptr;  // the first of these; only looked for when nothing fits fully
+  std::string other_scenario_reason;
+};
+
+// The first of the pedigree that fits; those before it go to `passed_over`.
+Found FirstFit(const PracticeRepository& repository, std::string_view pedigree, const PracticeQuery& query,
+               const QuantTypeRequest& request, std::vector<PassedOver>& passed_over) {
+  Found found;
+  for (const Practice* practice : repository.Of(pedigree)) {
+    Judgement judgement{Fit::kFull, ""};
+    if (pedigree != kGeneral) judgement = Verified(practice->metadata(), query);
+    if (judgement.fit != Fit::kNone) {
+      if (std::string mismatch = request.Mismatch(practice->metadata().label); !mismatch.empty())
+        judgement = {Fit::kNone, std::move(mismatch)};
+    }
+    if (judgement.fit == Fit::kFull) {
+      found.full = practice;
+      return found;
+    }
+    if (judgement.fit == Fit::kOtherScenario && found.other_scenario == nullptr) {
+      found.other_scenario = practice;
+      found.other_scenario_reason = judgement.reason;
+    }
+    passed_over.push_back({practice, std::move(judgement.reason)});
+  }
+  return found;
+}
+
+// The directory to start from: the family's own, or for a model type that no family has the one that names it.
+std::string StartOf(const PracticeRepository& repository, const PracticeQuery& query) {
+  if (query.pedigree != kGeneral) return query.pedigree;
+  for (const Practice& each : repository.all()) {
+    const std::vector<std::string> names = each.metadata().VerifiedNames();
+    if (std::find(names.begin(), names.end(), query.model_type) != names.end()) return each.pedigree;
+  }
+  return std::string(kGeneral);
 }
 
 std::string ScoreText(const Practice& practice) {
@@ -89,10 +156,11 @@ std::string QuantTypeRequest::Mismatch(const Label& label) const {
   if (label.w_bit != w_bit || label.a_bit != a_bit) return "makes " + Bits(label.w_bit, label.a_bit) + ", not " + text;
   if (label.is_sparse != sparse) return sparse ? "is not sparse" : "is sparse";
   if (label.kv_cache != kv_cache) return kv_cache ? "does not quantize the KV cache" : "quantizes the KV cache";
-  if (label.fa_quant != fa_bit.has_value()) return fa_bit ? "does not quantize attention" : "quantizes attention";
-  if (fa_bit && label.fa_bit && *label.fa_bit != *fa_bit)
-    return "quantizes attention to " + std::to_string(*label.fa_bit) + " bits";
-  return "";
+  // fa_quant alone means 8 bits.
+  const std::optional<int64_t> attention = label.fa_bit || !label.fa_quant ? label.fa_bit : std::optional<int64_t>(8);
+  if (attention == fa_bit) return "";
+  if (!attention) return "does not quantize attention";
+  return fa_bit ? "quantizes attention to " + std::to_string(*attention) + " bits" : "quantizes attention";
 }
 
 PracticeRepository::PracticeRepository(const std::vector<fs::path>& directories) {
@@ -150,36 +218,68 @@ std::vector<std::string> PracticeRepository::Pedigrees() const {
   return names;
 }
 
+namespace {
+
+// Takes what FirstFit() found, if anything, and says why.
+bool Take(const Found& found, const std::string& pedigree, const PracticeQuery& query, const QuantTypeRequest& request,
+          PracticeChoice* choice) {
+  if (found.full != nullptr) {
+    choice->chosen = found.full;
+    choice->reason =
+        "the first of " + pedigree + "/ by score (" + ScoreText(*found.full) + ") and name that makes " + request.text;
+    if (pedigree != kGeneral) choice->reason += " and is verified for " + query.model_type;
+    return true;
+  }
+  if (found.other_scenario == nullptr) return false;
+  choice->chosen = found.other_scenario;
+  choice->reason = found.other_scenario_reason;
+  choice->needs_confirmation = true;
+  return true;
+}
+
+void Ask(const std::string& missing, PracticeChoice* choice) {
+  choice->needs_confirmation = true;
+  choice->question = "There is " + missing + ". Continue with " + choice->chosen->pedigree + "/" +
+                     choice->chosen->metadata().config_id + "?";
+  choice->refusal = missing;
+}
+
+}  // namespace
+
 PracticeChoice ChoosePractice(const PracticeRepository& repository, const PracticeQuery& query) {
   PracticeChoice choice;
   const QuantTypeRequest request = QuantTypeRequest::Parse(query.quant_type.empty() ? "w8a8" : query.quant_type);
-  if (const Practice* own = FirstFit(repository, query.pedigree, query, request, choice.passed_over)) {
-    choice.chosen = own;
-    choice.reason = "the first of " + query.pedigree + "/ by score (" + ScoreText(*own) + ") and name that makes " +
-                    request.text + " and is verified for " + query.model_type;
-    if (query.quant_type.empty()) {
+  const std::string own = StartOf(repository, query);
+  const auto look = [&](std::string_view pedigree, const QuantTypeRequest& wanted) {
+    return Take(FirstFit(repository, pedigree, query, wanted, choice.passed_over), std::string(pedigree), query, wanted,
+                &choice);
+  };
+  std::string missing = "no best practice makes " + request.text + " for " + query.model_type;
+  if (look(own, request)) {
+    if (choice.needs_confirmation) {
+      Ask(missing + " and is verified for " + TagsText(query.tags), &choice);
+    } else if (query.quant_type.empty()) {
       choice.needs_confirmation = true;
-      choice.question = "No quantization type was given. Continue with w8a8 (" + own->metadata().config_id + ")?";
+      choice.question =
+          "No quantization type was given. Continue with w8a8 (" + choice.chosen->metadata().config_id + ")?";
       choice.refusal = "no quantization type was given";
     }
     return choice;
   }
-  choice.needs_confirmation = true;
-  const std::string missing = "no best practice makes " + request.text + " for " + query.model_type;
-  if (query.pedigree != "default") {
-    choice.chosen = FirstFit(repository, "default", query, request, choice.passed_over);
-    if (choice.chosen != nullptr) choice.reason = missing + "; this is the general one for " + request.text;
-  }
-  if (choice.chosen == nullptr && request.text != "w8a8") {
-    choice.chosen = FirstFit(repository, "default", query, QuantTypeRequest::Parse("w8a8"), choice.passed_over);
-    if (choice.chosen != nullptr) choice.reason = missing + ", nor in general; this is the general one for w8a8";
+  const QuantTypeRequest w8a8 = QuantTypeRequest::Parse("w8a8");
+  const bool other_type = request.text != w8a8.text;
+  if (own != kGeneral && look(kGeneral, request)) {
+    choice.reason = missing + "; this is the general one for " + request.text;
+  } else if (other_type && look(own, w8a8)) {
+    choice.reason =
+        missing + ", nor in general; this is " + (own != kGeneral ? "its" : "the general") + " one for w8a8";
+  } else if (other_type && own != kGeneral && look(kGeneral, w8a8)) {
+    choice.reason = missing + ", nor in general; this is the general one for w8a8";
   }
   if (choice.chosen == nullptr) {
     throw Error(ErrorCode::kUnsupported, missing + ", and there is no default", "give a recipe with --config_path");
   }
-  choice.question = "There is " + missing + ". Continue with " + choice.chosen->pedigree + "/" +
-                    choice.chosen->metadata().config_id + "?";
-  choice.refusal = missing;
+  Ask(missing, &choice);
   return choice;
 }
 

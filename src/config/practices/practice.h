@@ -1,6 +1,5 @@
 // Best practices: recipes under lab_practice/<pedigree>/ that were verified for model types and quantization types, and
-// how
-// --quant_type chooses one.
+// how --quant_type chooses one.
 #pragma once
 
 #include <optional>
@@ -57,9 +56,9 @@ class PracticeRepository {
 
 struct PracticeQuery {
   std::string model_type;         // as the user wrote it
-  std::string pedigree;           // of its adapter; "default" for unknown model types
+  std::string pedigree;           // of its adapter; "default" for model types that no family has
   std::string quant_type;         // "" means w8a8
-  std::vector<std::string> tags;  // all must occur in one verified scenario of the model type
+  std::vector<std::string> tags;  // all should occur in one verified scenario of the model type, in any case
 };
 
 struct PassedOver {
@@ -78,8 +77,12 @@ struct PracticeChoice {
   std::vector<PassedOver> passed_over;  // in the order they were looked at
 };
 
-// The look-up: the pedigree's own practices, then the directory "default" for the same type, then its w8a8. Throws
-// Error(kUnsupported) when not even that exists, Error(kSchema) for an unknown type.
+// The look-up of 26.1.0: the pedigree's own practices for the type, then those of the directory "default", then the
+// pedigree's own for w8a8, then w8a8 of "default". In its own directory a practice has to be verified for the model
+// type: by `verified_model_types`, or where that is empty by `verified_tags` (one that has neither is for any model);
+// when no scenario of `verified_tags` has all the tags that were asked for, it is taken after a question, and only if
+// no other fits. Those of "default" are for any model. A model type without a family here is looked for in the pedigree
+// whose practices name it. Throws Error(kUnsupported) when nothing is found, Error(kSchema) for an unknown type.
 PracticeChoice ChoosePractice(const PracticeRepository& repository, const PracticeQuery& query);
 
 // "y" and "yes", in any case, mean yes.

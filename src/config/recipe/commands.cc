@@ -97,10 +97,15 @@ std::string LabelText(const Label& label) {
 }
 
 std::string Models(const Metadata& metadata) {
-  if (metadata.verified_model_types.empty()) return "any model";
   std::string text;
-  for (const std::string& each : metadata.verified_model_types) text += (text.empty() ? "" : ", ") + each;
-  return text;
+  for (const std::string& each : metadata.VerifiedNames()) text += (text.empty() ? "" : ", ") + each;
+  return text.empty() ? "any model" : text;
+}
+
+nlohmann::ordered_json TagsJson(const Metadata& metadata) {
+  nlohmann::ordered_json all = nlohmann::ordered_json::object();
+  for (const VerifiedTags& each : metadata.verified_tags) all[each.model_type] = each.scenarios;
+  return all;
 }
 
 }  // namespace
@@ -167,7 +172,8 @@ void ListPractices(const PracticeRepository& repository, std::ostream& out, bool
                        {"apiversion", EnumName(practice->recipe.api_version)},
                        {"quant_type", LabelText(metadata.label)},
                        {"score", metadata.score},
-                       {"verified_model_types", metadata.verified_model_types}});
+                       {"verified_model_types", metadata.verified_model_types},
+                       {"verified_tags", TagsJson(metadata)}});
       } else {
         out << "    " << metadata.config_id << "  " << LabelText(metadata.label) << "  score "
             << NumberText(metadata.score) << "  " << EnumName(practice->recipe.api_version) << "  " << Models(metadata)

@@ -106,6 +106,13 @@ void ReadRoot(Reader& reader, const YamlNode& root, Recipe& recipe) {
 
 }  // namespace
 
+std::vector<std::string> Metadata::VerifiedNames() const {
+  if (!verified_model_types.empty()) return verified_model_types;
+  std::vector<std::string> names;
+  for (const VerifiedTags& each : verified_tags) names.push_back(each.model_type);
+  return names;
+}
+
 const TextSpec* Recipe::text() const {
   if (v1) return &*v1;
   if (vlm) return &*vlm;

@@ -34,8 +34,11 @@ struct Metadata {
   std::string config_id = "Unknown";
   double score = 100;
   Label label;
-  std::vector<std::string> verified_model_types;  // empty: any model
-  std::vector<VerifiedTags> verified_tags;
+  std::vector<std::string> verified_model_types;
+  std::vector<VerifiedTags> verified_tags;  // counts only where verified_model_types is empty
+
+  // The model types that it was verified for; empty: it says nothing about models.
+  std::vector<std::string> VerifiedNames() const;
 };
 
 // `type` as written, with the alias "distributed_ascendv1_saver" turned into "ascendv1_saver_distributed".
