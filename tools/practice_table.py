@@ -81,9 +81,9 @@ class Trial:
         missing = [] if path.parent.name in MODELS else ["the family"]
         if not self.runs_service(service):
             missing.append(f"the service `{service}`")
-        steps = dict.fromkeys(value for name, value in values if re.search(r"(process|configs)\[\d+\]\.type$", name))
-        missing += [f"`{step}`" for step in steps if not self.runs_step.get(step, False)]
-        sets = dict.fromkeys(value for name, value in values if re.search(r"\b(dataset|calib_dataset|anti_dataset)$", name))
+        steps = re.findall(r"(?m)^ *- type: (\w+)$", path.read_text(encoding="utf-8").split("\n  save:")[0])
+        missing += [f"`{step}`" for step in dict.fromkeys(steps) if not self.runs_step[step]]
+        sets = dict.fromkeys(value for name, value in values if name.endswith("dataset") and not value.startswith("("))
         if service != "multimodal_sd_modelslim_v1":  # there the data are recorded from the pipeline
             missing += [f"the calibration set `{name}`" for name in sets if not (ROOT / "lab_calib" / name).exists()]
         return missing
@@ -101,7 +101,7 @@ class Trial:
 
     def quant(self, path):
         for name, value in self.values(path):
-            if name.endswith("dataset"):  # short texts under the name of the set: the working directory comes first
+            if name.endswith("dataset") and not value.startswith("("):  # short texts under the name of the set: the working directory comes first
                 listed = [{"inputs_pretokenized": text} for text in TEXTS * 4]
                 text = json.dumps(TEXTS * 4) if value.endswith(".json") else "".join(json.dumps(each) + "\n" for each in listed)
                 (self.folder / value).write_text(text, encoding="utf-8")
@@ -116,11 +116,11 @@ class Trial:
         found = re.search(r"Code: \d+, Message: (.*)", done.stderr)
         if not found:
             raise RuntimeError(f"{path}: {done.stderr[-2000:]}")
-        return found.group(1).replace(str(path), path.name)
+        return re.sub(r"^spec[\w.\[\]]*: ", "", found.group(1).replace(str(path), path.name))
 
 
-def listed_models(practice):
-    return ", ".join(practice["verified_model_types"] or practice["verified_tags"]) or "any"
+def listed_models(metadata):
+    return ", ".join(metadata.get("verified_model_types") or metadata.get("verified_tags", {})) or "any"
 
 
 def rows(program):
@@ -128,16 +128,16 @@ def rows(program):
     facts = json.loads(FACTS.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory(prefix="practices-") as folder:
         trial = Trial(program, pathlib.Path(folder))
-        known = {}
+        types = {}
         for each in json.loads(trial.run("practices", "--json").stdout):
-            known[f"{each['pedigree']}/{pathlib.Path(each['file']).name}"] = each
+            types[f"{each['pedigree']}/{pathlib.Path(each['file']).name}"] = each["quant_type"]
         table = []
         for name in facts:
-            path, practice = ROOT / "lab_practice" / name, known[name]
-            lacks = ", ".join(trial.missing_parts(path, practice["apiversion"])) or trial.plan(path)
+            path, models = ROOT / "lab_practice" / name, listed_models(facts[name]["metadata"])
+            lacks = ", ".join(trial.missing_parts(path, facts[name]["apiversion"])) or trial.plan(path)
             plans = not lacks
             lacks = lacks or trial.quant(path)
-            table.append((name.removesuffix(".yaml"), listed_models(practice), practice["quant_type"], plans, plans and not lacks, lacks))
+            table.append((name.removesuffix(".yaml"), models, types[name], plans, plans and not lacks, lacks))
         return table
 
 

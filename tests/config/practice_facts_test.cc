@@ -31,6 +31,15 @@ const Practice* Find(const std::string& name) {
 
 using Values = std::map<std::string, std::string>;
 
+// What each step and saver is, by path.
+void AddTypes(const std::vector<ProcessorConfig>& steps, const std::string& path, Values* values) {
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const std::string at = path + "[" + std::to_string(i) + "]";
+    (*values)[at + ".type"] = steps[i].type;
+    if (const auto* group = steps[i].As<GroupConfig>()) AddTypes(group->configs, at + ".configs", values);
+  }
+}
+
 // Everything that takes effect, by path; `prompts` are the texts that the facts leave out.
 Values EffectiveValues(const Recipe& recipe, std::set<std::string>* prompts) {
   Values values;
@@ -46,6 +55,11 @@ Values EffectiveValues(const Recipe& recipe, std::set<std::string>* prompts) {
   for (const VerifiedTags& each : metadata.verified_tags) {
     std::string& text = values["verified_tags " + each.model_type];
     for (const std::vector<std::string>& scenario : each.scenarios) text += "[" + JoinWords(scenario) + "]";
+  }
+  if (const TextSpec* spec = recipe.text()) {
+    AddTypes(spec->process, "spec.process", &values);
+    for (const PriorStage& stage : spec->prior) AddTypes(stage.process, "spec.prior", &values);
+    for (const SaverConfig& saver : spec->save) values["spec.save"] += saver.type + ";";
   }
   // In file order, which decides where patterns overlap.
   if (recipe.v0) {
