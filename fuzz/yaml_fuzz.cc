@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const modelslim::Recipe recipe = modelslim::ParseRecipe(text, "fuzz.yaml", diagnostics);
   size_t length = recipe.values.size();
   for (const modelslim::Diagnostic& each : diagnostics.items()) {
-    length += modelslim::RenderDiagnostic(each, text, true).size();
+    length += modelslim::RenderDiagnostic(each, text).size();
   }
   const modelslim::TextSpec* spec = recipe.text();
   if (!diagnostics.HasErrors() && spec != nullptr) {

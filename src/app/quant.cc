@@ -1,14 +1,17 @@
 #include "app/quant.h"
 
-#include <unistd.h>
-
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "app/save_path.h"
 #include "app/summary.h"
 #include "app/verify.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "runner/ledger.h"
+#include "runner/publish.h"
 #include "runner/run.h"
 
 namespace modelslim {
@@ -21,11 +24,15 @@ std::optional<TokenBatch> LoadIfNeeded(const Session& session, std::string* hash
   return LoadCalibration(session, hash);
 }
 
-// Finds out before any work whether the directory can be written.
-void PrepareSavePath(const fs::path& path) {
+// Finds out before any work whether the directory can be written, and every file get its name.
+void PrepareSavePath(const fs::path& path, const RunPlan& plan) {
   if (path.empty()) throw Error(ErrorCode::kSchema, "--save_path is missing", "give a directory for the output");
   MakeDirectories(path);
-  if (access(path.c_str(), W_OK | X_OK) != 0) ThrowSystemError("cannot write to", path);
+  CheckDirectoryCanBeWritten(path);
+  std::vector<std::string> names = {kDescriptionFile, kLedgerFile, plan.names.stem + ".safetensors.index.json"};
+  for (const OutputShard& shard : plan.layout.shards) names.push_back(shard.file);
+  for (const CopiedFile& file : plan.copied) names.push_back(file.name);
+  CheckNamesAreFree(path, names);
 }
 
 }  // namespace
@@ -40,7 +47,7 @@ void Quantize(JobArguments arguments, std::ostream& out) {
   PrintPlan(*session, data, {.tensors = false, .memory_limit = memory}, out);
   out << std::flush;
   if (!session->plan.writes) return;
-  PrepareSavePath(given.save_path);
+  PrepareSavePath(given.save_path, session->plan);
   RunOptions options;
   options.model_path = given.model_path;
   options.save_path = given.save_path;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "app/practice_choice.h"
+#include "app/save_path.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/parallel.h"
@@ -42,18 +43,6 @@ void CheckDevice(const std::string& device) {
   if (kind == "npu") LogInfo("--device npu: this program computes on the CPU, whatever the device");
 }
 
-// True when `inner` is `outer` or lies below it. Links are followed where the paths exist.
-bool IsInside(const fs::path& inner, const fs::path& outer) {
-  const fs::path a = fs::weakly_canonical(inner), b = fs::weakly_canonical(outer);
-  auto part = a.begin();
-  for (const fs::path& expected : b) {
-    if (expected.empty()) continue;  // a trailing slash
-    if (part == a.end() || *part != expected) return false;
-    ++part;
-  }
-  return true;
-}
-
 void CheckModelArguments(const ModelArguments& arguments) {
   CheckLength("--model_type", arguments.model_type);
   CheckLength("--model_path", arguments.model_path.string());
@@ -65,16 +54,6 @@ void CheckModelArguments(const ModelArguments& arguments) {
   if (!fs::is_directory(arguments.model_path)) {
     throw Error(ErrorCode::kInvalidModel, "--model_path: " + arguments.model_path.string() + " is not a directory",
                 "give the directory that holds config.json and the safetensors files");
-  }
-}
-
-void CheckSavePath(const JobArguments& arguments) {
-  if (arguments.save_path.empty()) return;
-  if (IsInside(arguments.save_path, arguments.model_path) || IsInside(arguments.model_path, arguments.save_path)) {
-    throw Error(ErrorCode::kSecurity,
-                fmt::format("--save_path {} and --model_path {} lie inside one another; the source must stay as it is",
-                            arguments.save_path.string(), arguments.model_path.string()),
-                "choose a --save_path outside of the model directory");
   }
 }
 
@@ -97,7 +76,7 @@ void ChooseRecipe(Session& session) {
   std::string errors;
   ErrorCode code = ErrorCode::kSchema;
   for (const Diagnostic& diagnostic : diagnostics.items()) {
-    const std::string text = RenderDiagnostic(diagnostic, session.recipe_text, /*color=*/false);
+    const std::string text = RenderDiagnostic(diagnostic, session.recipe_text);
     if (diagnostic.severity == Severity::kWarning) {
       LogWarning(text);
     } else {
@@ -203,7 +182,7 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments) {
   CheckLength("--save_path", arguments.save_path.string());
   CheckLength("--config_path", arguments.config_path.string());
   CheckModelArguments(arguments);
-  CheckSavePath(arguments);
+  if (!arguments.save_path.empty()) CheckSavePath(arguments.save_path, arguments.model_path);
   SetComputeThreads(arguments.threads);
   session->arguments = std::move(arguments);
   OpenConfig(session->arguments, *session);

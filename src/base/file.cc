@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 #include "base/error.h"
 
@@ -40,21 +42,79 @@ uint64_t SizeOfRegularFile(int fd, const fs::path& path) {
 
 }  // namespace
 
-void ThrowSystemError(std::string_view what, const fs::path& path) {
-  const int code = errno;
-  std::string tip;
-  if (code == ENOSPC || code == EDQUOT)
-    tip = "free some space, or choose another --save_path, and run the command again";
-  if (code == EACCES || code == EPERM || code == EROFS) tip = "check the permissions of the file and of its directory";
-  const bool input = code == ENOENT || code == EACCES || code == EPERM || code == ENOTDIR || code == EROFS;
-  throw Error(input ? ErrorCode::kSecurity : ErrorCode::kUnexpected,
-              std::string(what) + " " + path.string() + ": " + std::strerror(code), tip);
+namespace {
+
+struct SystemReason {
+  int code;
+  bool user;  // about what the user named, not about the state of the machine
+  const char* tip;
+};
+
+constexpr const char* kPermissions = "check the permissions of the file and of its directory";
+constexpr const char* kSpace = "free some space, or choose another --save_path, and run the command again";
+constexpr const char* kOpenFiles = "raise the limit of open files (ulimit -n)";
+
+constexpr SystemReason kReasons[] = {
+    {ENOENT, true, ""},
+    {ENOTDIR, true, "a part of the path is a file; check the path"},
+    {EISDIR, true, "a directory stands where a file is expected; move it away"},
+    {EACCES, true, kPermissions},
+    {EPERM, true, kPermissions},
+    {EROFS, true, "the file system is mounted for reading only; choose a directory that can be written"},
+    {ENAMETOOLONG, true, "choose a shorter name"},
+    {ELOOP, true,
+     "a symbolic link stands where a file or a directory is expected, or links lead in a circle; remove it"},
+    {ENOSPC, false, kSpace},
+    {EDQUOT, false, kSpace},
+    {EFBIG, false, "raise the limit of the size of a file (ulimit -f), or give a smaller part_file_size in the recipe"},
+    {EMFILE, false, kOpenFiles},
+    {ENFILE, false, kOpenFiles},
+    {ENOMEM, false, "give the process more address space (ulimit -v) or fewer --threads"},
+    {EIO, false, "check the disk (or the network file system), then run the command again"},
+};
+
+Error SystemError(int code, const std::string& subject) {
+  const auto* const reason = std::find_if(std::begin(kReasons), std::end(kReasons),
+                                          [code](const SystemReason& each) { return each.code == code; });
+  const bool known = reason != std::end(kReasons);
+  return {known && reason->user ? ErrorCode::kSecurity : ErrorCode::kUnexpected, subject + ": " + std::strerror(code),
+          known ? reason->tip : ""};
 }
 
-// O_NONBLOCK: a pipe in place of the file is refused below instead of being waited for.
+}  // namespace
+
+void ThrowSystemError(std::string_view what, const fs::path& path) {
+  const int code = errno;
+  throw SystemError(code, std::string(what) + " " + path.string());
+}
+
+Error SystemError(const fs::filesystem_error& error) {
+  return SystemError(error.code().value(),
+                     "cannot use " + (error.path1().empty() ? error.path2() : error.path1()).string());
+}
+
+namespace {
+
+// O_NONBLOCK: a pipe in place of the file is refused afterwards instead of being waited for.
+int OpenForReading(const fs::path& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) ThrowSystemError("cannot open", path);
+  return fd;
+}
+
+uint64_t SizeWithin(int fd, const fs::path& path, uint64_t limit) {
+  const uint64_t size = SizeOfRegularFile(fd, path);
+  if (size > limit) {
+    throw Error(ErrorCode::kSecurity, path.string() + ": expected at most " + std::to_string(limit) + " bytes, found " +
+                                          std::to_string(size));
+  }
+  return size;
+}
+
+}  // namespace
+
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) ThrowSystemError("cannot open", path);
+  const Descriptor file(OpenForReading(path));
   size_ = SizeOfRegularFile(file.get(), path);
   if (size_ == 0) return;
   void* const address = mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.get(), 0);
@@ -79,14 +139,14 @@ void Advise(const std::byte* data, size_t size, uint64_t offset, uint64_t length
 void MappedFile::WillNeed(uint64_t offset, uint64_t size) const { Advise(data_, size_, offset, size, MADV_WILLNEED); }
 void MappedFile::DontNeed(uint64_t offset, uint64_t size) const { Advise(data_, size_, offset, size, MADV_DONTNEED); }
 
+void CheckTextFile(const fs::path& path, uint64_t limit) {
+  const Descriptor file(OpenForReading(path));
+  SizeWithin(file.get(), path, limit);
+}
+
 std::string ReadTextFile(const fs::path& path, uint64_t limit) {
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) ThrowSystemError("cannot open", path);
-  const uint64_t size = SizeOfRegularFile(file.get(), path);
-  if (size > limit) {
-    throw Error(ErrorCode::kSecurity, path.string() + ": expected at most " + std::to_string(limit) + " bytes, found " +
-                                          std::to_string(size));
-  }
+  const Descriptor file(OpenForReading(path));
+  const uint64_t size = SizeWithin(file.get(), path, limit);
   std::string text(size, '\0');
   size_t done = 0;
   while (done < size) {
@@ -100,8 +160,17 @@ std::string ReadTextFile(const fs::path& path, uint64_t limit) {
   return text;
 }
 
+namespace {
+// Beside the target. A name that leaves no room for the ending loses its own end.
+fs::path TemporaryName(const fs::path& path) {
+  constexpr size_t kLongestName = 255;
+  const std::string ending = ".partial", name = path.filename().string();
+  return path.parent_path() / (name.substr(0, kLongestName - ending.size()) + ending);
+}
+}  // namespace
+
 void WriteFileAtomically(const fs::path& path, std::string_view content, unsigned mode) {
-  const fs::path temporary = path.string() + ".partial";
+  const fs::path temporary = TemporaryName(path);
   {
     unlink(temporary.c_str());
     const Descriptor file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
@@ -135,14 +204,43 @@ void MakeDirectories(const fs::path& path) {
   fs::path so_far;
   for (const fs::path& part : path) {
     so_far /= part;
-    if (mkdir(so_far.c_str(), 0750) != 0 && errno != EEXIST && errno != EISDIR) {
-      if (fs::is_directory(so_far)) continue;
-      ThrowSystemError("cannot create directory", so_far);
+    if (mkdir(so_far.c_str(), 0750) == 0) continue;
+    const int code = errno;
+    std::error_code error;
+    if (fs::is_directory(so_far, error)) continue;
+    errno = code == EEXIST ? ENOTDIR : code;
+    ThrowSystemError("cannot create the directory", so_far);
+  }
+}
+
+void CheckDirectoryCanBeWritten(const fs::path& path) {
+  fs::path so_far, parent = ".";
+  bool exists = true;
+  for (const fs::path& part : path) {
+    so_far /= part;
+    struct stat info {};
+    if (stat(so_far.c_str(), &info) == 0) {
+      errno = ENOTDIR;
+      if (!S_ISDIR(info.st_mode)) ThrowSystemError("cannot write to the directory", so_far);
+      parent = so_far;
+      continue;
+    }
+    // Below the first missing one nothing can be told but that a name is too long.
+    if (errno != ENOENT) ThrowSystemError("cannot create the directory", so_far);
+    if (lstat(so_far.c_str(), &info) == 0) {
+      throw Error(ErrorCode::kSecurity,
+                  so_far.string() + ": expected a directory, found a symbolic link that leads nowhere",
+                  "remove the link, or create the directory that it names");
+    }
+    if (exists && access(parent.c_str(), W_OK | X_OK) != 0) ThrowSystemError("cannot create the directory", so_far);
+    exists = false;
+    const int64_t longest = pathconf(parent.c_str(), _PC_NAME_MAX);
+    if (longest > 0 && part.string().size() > static_cast<size_t>(longest)) {
+      errno = ENAMETOOLONG;
+      ThrowSystemError("cannot create the directory", so_far);
     }
   }
-  if (!fs::is_directory(path)) {
-    throw Error(ErrorCode::kSecurity, path.string() + ": expected a directory, found another kind of file");
-  }
+  if (exists && access(parent.c_str(), W_OK | X_OK) != 0) ThrowSystemError("cannot write to the directory", parent);
 }
 
 }  // namespace modelslim

@@ -13,6 +13,8 @@ namespace modelslim {
 
 namespace fs = std::filesystem;
 
+class Error;
+
 // A whole file, mapped for reading. Movable; the mapping lives as long as the object. An empty file maps to nothing.
 class MappedFile {
  public:
@@ -34,8 +36,14 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+// The most that ReadTextFile reads without being told otherwise.
+inline constexpr uint64_t kTextLimit = uint64_t{1} << 32;
+
 // The text of a file, at most `limit` bytes (a larger one is an error).
-std::string ReadTextFile(const fs::path& path, uint64_t limit = uint64_t{1} << 32);
+std::string ReadTextFile(const fs::path& path, uint64_t limit = kTextLimit);
+
+// Throws what ReadTextFile would, without reading.
+void CheckTextFile(const fs::path& path, uint64_t limit = kTextLimit);
 
 // Writes beside the target, syncs, renames: the target is either the old file or the new one, never a part. `mode` are
 // the permission bits of the new file.
@@ -44,10 +52,16 @@ void WriteFileAtomically(const fs::path& path, std::string_view content, unsigne
 // fsync of a directory, so that renames in it survive a power cut.
 void SyncDirectory(const fs::path& path);
 
-// Creates the directory and its parents (mode 0750 for new ones).
+// Creates the directory and its parents (mode 0750 for new ones). The error names the first one that fails.
 void MakeDirectories(const fs::path& path);
 
-// "No such file or directory" and so on for the current errno, with the path in front: an Error ready to be thrown.
+// Throws what MakeDirectories and a file created in `path` would meet, as far as that can be told without creating
+// anything: a parent that may not be entered or written, a name that is too long, a file in the place of a directory.
+void CheckDirectoryCanBeWritten(const fs::path& path);
+
+// "WHAT PATH: No such file or directory" and so on for the current errno, with what to do about it.
 [[noreturn]] void ThrowSystemError(std::string_view what, const fs::path& path);
+// The same for what the standard library says of a path, to be thrown or told.
+Error SystemError(const fs::filesystem_error& error);
 
 }  // namespace modelslim

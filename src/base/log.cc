@@ -3,6 +3,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "base/printable.h"
 #include "base/progress.h"
 
 namespace modelslim {
@@ -25,7 +26,8 @@ void SetLogLevel(LogLevel level) {
   Logger().set_level(kLevels[static_cast<int>(level)]);
 }
 
-void Log(LogLevel level, std::string_view message) {
+void Log(LogLevel level, std::string_view text) {
+  const std::string message = Printable(text);
   const ProgressPause pause;
   switch (level) {
     case LogLevel::kDebug:

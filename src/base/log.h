@@ -10,7 +10,7 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 // Messages below `level` are dropped. Default kInfo.
 void SetLogLevel(LogLevel level);
 
-// Thread-safe. A progress bar that is being drawn steps aside.
+// Thread-safe. A progress bar that is being drawn steps aside. What is not printable in the message is escaped.
 void Log(LogLevel level, std::string_view message);
 inline void LogDebug(std::string_view message) { Log(LogLevel::kDebug, message); }
 inline void LogInfo(std::string_view message) { Log(LogLevel::kInfo, message); }

@@ -6,12 +6,14 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <fstream>
 #include <mutex>
 #include <string>
 #include <thread>
 
 #include "base/cgroup.h"
+#include "base/parallel.h"
 
 namespace modelslim {
 uint64_t OfferedMemory() {
@@ -45,13 +47,17 @@ struct PeakMemory::State {
   void Run() {
     std::unique_lock lock(mutex);
     do {
-      Sample();
+      try {
+        Sample();
+      } catch (const std::exception&) {  // no memory to look with: the next look may have some
+      }
     } while (!stop.wait_for(lock, std::chrono::milliseconds(50), [this] { return stopping; }));
   }
 };
 
 PeakMemory::PeakMemory() : state_(std::make_unique<State>()) {
-  state_->thread = std::thread([state = state_.get()] { state->Run(); });
+  // Without a thread the peak is what is used when somebody asks.
+  TryStartThread(state_->thread, [state = state_.get()] { state->Run(); });
 }
 
 PeakMemory::~PeakMemory() {
@@ -60,7 +66,7 @@ PeakMemory::~PeakMemory() {
     state_->stopping = true;
   }
   state_->stop.notify_all();
-  state_->thread.join();
+  if (state_->thread.joinable()) state_->thread.join();
 }
 
 uint64_t PeakMemory::peak() const {

@@ -8,11 +8,13 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <thread>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/cgroup.h"
 #include "base/error.h"
+#include "base/log.h"
 
 namespace modelslim {
 namespace {
@@ -56,7 +58,10 @@ void YieldUntil(const Done& done) {
 class Pool {
  public:
   explicit Pool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { Work(); });
+    workers_.resize(static_cast<size_t>(threads - 1));  // before the first one runs: nothing may throw from then on
+    size_t started = 0;
+    while (started < workers_.size() && TryStartThread(workers_[started], [this] { Work(); })) ++started;
+    workers_.resize(started);
   }
 
   ~Pool() {
@@ -120,7 +125,16 @@ int wanted_threads = 0;
 
 Pool& ThePool() {
   std::lock_guard lock(pool_mutex);
-  if (!pool) pool = std::make_unique<Pool>(wanted_threads > 0 ? wanted_threads : AvailableThreads());
+  if (!pool) {
+    const int wanted = wanted_threads > 0 ? wanted_threads : AvailableThreads();
+    pool = std::make_unique<Pool>(wanted);
+    if (const int got = pool->threads(); got < wanted) {
+      LogWarning(
+          "only " + std::to_string(got) + " of " + std::to_string(wanted) +
+          " threads could be started; going on with them (what limits them: ulimit -u, ulimit -v, or the pids of the "
+          "container)");
+    }
+  }
   return *pool;
 }
 
@@ -140,8 +154,27 @@ int AvailableThreads() {
 void SetComputeThreads(int threads) {
   std::lock_guard lock(pool_mutex);
   if (threads < 0) throw Error(ErrorCode::kSchema, "number of threads must not be negative");
-  wanted_threads = threads;
+  const int most = MostComputeThreads();
+  if (threads > most) {
+    LogWarning("--threads " + std::to_string(threads) + ": more than this machine has any use for; taking " +
+               std::to_string(most));
+  }
+  wanted_threads = std::min(threads, most);
   pool.reset();
+}
+
+int MostComputeThreads() {
+  constexpr int kLeast = 64, kForEachCore = 4;
+  return std::max(kLeast, kForEachCore * static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+bool TryStartThread(std::thread& thread, std::function<void()> body) {
+  try {
+    thread = std::thread(std::move(body));
+    return true;
+  } catch (const std::exception&) {  // std::system_error, or no memory for its stack
+    return false;
+  }
 }
 
 int ComputeThreads() { return ThePool().threads(); }

@@ -4,16 +4,25 @@
 
 #include <cstdint>
 #include <functional>
+#include <thread>
 
 namespace modelslim {
 
 // Cores this process may use: the affinity mask, further limited by the CPU quota of its cgroups. At least 1.
 int AvailableThreads();
 
-// Sets the number of compute threads (the caller's thread counts as one). 0 means AvailableThreads(). Not while a loop
-// runs.
+// Sets the number of compute threads (the caller's thread counts as one). 0 means AvailableThreads(). More than
+// MostComputeThreads() become so many, and where the system refuses threads (limits of containers) the loops run on
+// those that it gave; both are told by a warning. Not while a loop runs.
 void SetComputeThreads(int threads);
 int ComputeThreads();
+
+// Several for each core of the machine, and enough for tests anywhere: more would only stand in one another's way.
+int MostComputeThreads();
+
+// Starts a thread beside the pool, for waiting and for the disk. False where the system refuses one: the caller then
+// does without. `body` must not throw.
+bool TryStartThread(std::thread& thread, std::function<void()> body);
 
 // Calls body(i) once for every i in [0, count), on several threads, in no particular order, and returns when all are
 // done. The caller's thread takes part. A nested call runs serially. The first exception is rethrown in the caller

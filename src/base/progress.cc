@@ -7,7 +7,8 @@
 #include <chrono>
 #include <cstdio>
 #include <mutex>
-#include <utility>
+
+#include "base/printable.h"
 
 namespace modelslim {
 namespace {
@@ -67,8 +68,8 @@ namespace {
 Progress::State* shown = nullptr;  // the bar on the screen, under ScreenMutex()
 }
 
-Progress::Progress(std::string title, double total) : state_(std::make_unique<State>()) {
-  state_->title = std::move(title);
+Progress::Progress(const std::string& title, double total) : state_(std::make_unique<State>()) {
+  state_->title = Printable(title);
   state_->total = total;
   state_->terminal = isatty(STDERR_FILENO) != 0;
   const std::lock_guard lock(ScreenMutex());
@@ -89,7 +90,7 @@ Progress::~Progress() {
 void Progress::Advance(double work, const std::string& label) {
   const std::lock_guard lock(ScreenMutex());
   state_->done += work;
-  state_->label = label;
+  state_->label = Printable(label);
   const double since = std::chrono::duration<double>(Clock::now() - state_->drawn).count();
   if (since < (state_->terminal ? kBarSeconds : kLineSeconds)) return;
   state_->drawn = Clock::now();

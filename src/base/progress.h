@@ -10,7 +10,7 @@ namespace modelslim {
 // `total` is in any unit of work that grows evenly with time; Advance() may be called from any thread. One at a time.
 class Progress {
  public:
-  Progress(std::string title, double total);
+  Progress(const std::string& title, double total);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;

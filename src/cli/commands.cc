@@ -1,7 +1,5 @@
 #include "cli/commands.h"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
@@ -284,13 +282,11 @@ class CommandLine {
     CLI::App& check =
         *recipe.add_subcommand("check", "Check recipes without a model; all mistakes of all files at once");
     check.add_option("files", files_, "Recipes")->required();
-    check.callback(
-        [this] { action_ = [this] { return RecipeCheck(files_, out_, err_, isatty(STDERR_FILENO) != 0); }; });
+    check.callback([this] { action_ = [this] { return RecipeCheck(files_, out_, err_); }; });
     CLI::App& explain =
         *recipe.add_subcommand("explain", "Show every value as it takes effect, and where it comes from");
     explain.add_option("file", files_, "Recipe")->required()->expected(1);
-    explain.callback(
-        [this] { action_ = [this] { return RecipeExplain(files_.front(), out_, err_, isatty(STDERR_FILENO) != 0); }; });
+    explain.callback([this] { action_ = [this] { return RecipeExplain(files_.front(), out_, err_); }; });
     CLI::App& reference =
         *recipe.add_subcommand("reference", "Write the reference pages of recipes (Markdown, English and Chinese)");
     reference.add_option("directory", directory_, "Directory to write")->required();

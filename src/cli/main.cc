@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "base/standard_streams.h"
 #include "base/stop.h"
 #include "cli/commands.h"
 
@@ -23,6 +25,8 @@ void OnSignal(int) {
   if (StopRequested()) std::_Exit(kInterrupted);
   RequestStop();
 }
+
+void OnProcessorLimit(int) { RequestStop(); }
 
 void SetLogLevelFromEnvironment() {
   const char* text = std::getenv("MSMODELSLIM_LOG_LEVEL");
@@ -46,33 +50,52 @@ void RaiseOpenFileLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);  // refused: what does not fit says so
 }
 
+int Run(const std::vector<std::string>& arguments) {
+  SetLogLevelFromEnvironment();
+  const int status = RunCommandLine(arguments, std::cout, std::cerr);
+  CloseStandardOutput();
+  return status;
+}
+
+// After whatever was printed before it.
+int Report(const std::string& text, int status = 1) {
+  try {
+    std::cout.flush();
+  } catch (const Error&) {  // it cannot be printed: what went wrong before is more to the point
+  }
+  std::cerr << text + "\n";
+  return status;
+}
+
 int Main(const std::vector<std::string>& arguments) {
   try {
-    SetLogLevelFromEnvironment();
-    return RunCommandLine(arguments, std::cout, std::cerr);
+    return Run(arguments);
   } catch (const Error& error) {
-    std::cerr << error.Text() << "\n";
+    return Report(error.Text());
   } catch (const Stopped& stopped) {
-    std::cerr << stopped.what() << "\n";
-    return kInterrupted;
+    return Report(stopped.what(), kInterrupted);
   } catch (const std::bad_alloc&) {
-    std::cerr << Error(ErrorCode::kUnexpected, "out of memory",
-                       "give a smaller --memory, which makes the run use less at once")
-                     .Text()
-              << "\n";
+    return Report(
+        Error(ErrorCode::kUnexpected, "out of memory", "give a smaller --memory, which makes the run use less at once")
+            .Text());
+  } catch (const fs::filesystem_error& error) {
+    return Report(SystemError(error).Text());
   } catch (const std::exception& error) {
-    std::cerr << Error(ErrorCode::kUnexpected, error.what(), "please report this with the command line").Text() << "\n";
+    return Report(Error(ErrorCode::kUnexpected, error.what(), "please report this with the command line").Text());
   }
-  return 1;
 }
 
 }  // namespace
 }  // namespace modelslim
 
 int main(int argc, char** argv) {
+  modelslim::OpenStandardStreams();
   std::signal(SIGINT, modelslim::OnSignal);
   std::signal(SIGTERM, modelslim::OnSignal);
+  std::signal(SIGXCPU, modelslim::OnProcessorLimit);  // the soft limit of processor time: what is finished is kept
+  // Not death by a signal but an error of the call that went too far.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   modelslim::RaiseOpenFileLimit();
   return modelslim::Main(std::vector<std::string>(argv, argv + argc));
 }

@@ -175,6 +175,11 @@ std::unique_ptr<OutputFile> OutputFile::Open(const fs::path& path, uint64_t size
   std::unique_ptr<OutputFile> file(new OutputFile(path, size, options, fd));
   struct stat info {};
   if (fstat(fd, &info) != 0) ThrowSystemError("cannot read the size of", path);
+  if (S_ISREG(info.st_mode) && info.st_nlink > 1) {
+    throw Error(ErrorCode::kMisuse,
+                path.string() + ": expected an unfinished output, found a file that has other names too",
+                "start afresh with --fresh");
+  }
   if (!S_ISREG(info.st_mode) || static_cast<uint64_t>(info.st_size) != size) {
     throw Error(ErrorCode::kMisuse,
                 path.string() + ": expected an unfinished output of " + std::to_string(size) + " bytes, found " +

@@ -1,11 +1,14 @@
 #include "plan/copied_files.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
+#include "base/error.h"
 #include "io/json.h"
 #include "plan/plan.h"
+#include "plan/source_links.h"
 
 namespace modelslim {
 namespace {
@@ -15,6 +18,23 @@ constexpr std::string_view kDescription = "quant_model_description.json";
 bool IsCopied(const std::string& name) {
   if (name.ends_with("index.json") || name == kDescription) return false;
   return name.ends_with(".json") || name.ends_with(".py") || name.ends_with(".txt") || name.ends_with(".jinja");
+}
+
+// What a loader cannot do without: an output that lacks it would be of no use.
+bool IsNeeded(const std::string& name) {
+  constexpr std::string_view kBeginnings[] = {
+      "config.json",  "tokenizer",         "vocab",        "merges", "special_tokens_map",
+      "added_tokens", "generation_config", "chat_template"};
+  return std::any_of(std::begin(kBeginnings), std::end(kBeginnings),
+                     [&name](std::string_view beginning) { return name.starts_with(beginning); });
+}
+
+std::string WhereItLeads(const fs::path& link) {
+  std::error_code error;
+  const fs::path target = fs::read_symlink(link, error);
+  return "a link " +
+         std::string(fs::exists(link, error) ? "out of the model directory, to " : "that leads nowhere, to ") +
+         target.string();
 }
 
 // The edited text, or nothing when the file stays as it is.
@@ -41,11 +61,23 @@ std::string EditedConfig(const fs::path& path, const Family& family, const Model
 
 }  // namespace
 
-std::vector<CopiedFile> FilesToCopy(const fs::path& model_path, const Family& family, const ModelPlan& plan) {
+std::vector<CopiedFile> FilesToCopy(const fs::path& model_path, const Family& family, ModelPlan& plan) {
+  const SourceLinks links(model_path);
   std::vector<CopiedFile> files;
   for (const fs::directory_entry& entry : fs::directory_iterator(model_path)) {
     const std::string name = entry.path().filename().string();
-    if (!entry.is_regular_file() || !IsCopied(name)) continue;
+    if (!IsCopied(name)) continue;
+    std::error_code ignored;
+    if (entry.is_symlink(ignored) && !links.MayCopy(entry.path())) {
+      const std::string what = WhereItLeads(entry.path());
+      if (IsNeeded(name))
+        throw Error(ErrorCode::kSecurity, entry.path().string() + ": expected a file of the model, found " + what,
+                    "put the file itself in the place of the link (a copy, or download it again)");
+      plan.Warn(entry.path().string(), "is " + what + ", so it is not copied into the output");
+      continue;
+    }
+    if (!entry.is_regular_file(ignored)) continue;
+    CheckTextFile(entry.path());  // now, and not when the layers are done and it is copied
     CopiedFile file{name, "", false};
     if (name == "config.json") {
       file.content = EditedConfig(entry.path(), family, plan);

@@ -12,7 +12,9 @@ namespace modelslim {
 struct CopiedFile;
 
 // Every top-level *.json, *.py, *.txt and *.jinja except index files and whatever the output itself is called.
-// config.json loses `quantization_config` and gains the family's keys; it is only rewritten when something changes.
-std::vector<CopiedFile> FilesToCopy(const fs::path& model_path, const Family& family, const ModelPlan& plan);
+// config.json loses `quantization_config` and gains the family's keys; it is only rewritten when something changes. A
+// link that must not be followed (SourceLinks) is an Error where loaders need the file, and else left out with a
+// warning in `plan`. Files that cannot be read are an Error.
+std::vector<CopiedFile> FilesToCopy(const fs::path& model_path, const Family& family, ModelPlan& plan);
 
 }  // namespace modelslim

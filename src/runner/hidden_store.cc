@@ -16,7 +16,7 @@ namespace modelslim {
 HiddenFile::HiddenFile(fs::path path, int64_t rows, int64_t width, bool keep)
     : path_(std::move(path)), rows_(rows), width_(width) {
   capacity_ = std::max<size_t>(1, static_cast<size_t>(rows * width) * sizeof(float));
-  const int fd = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | (keep ? 0 : O_TRUNC), 0600);
+  const int fd = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (keep ? 0 : O_TRUNC), 0600);
   if (fd < 0) ThrowSystemError("cannot create", path_);
   // Reserve the space now: a full disk must not turn into a bus error in the middle of a block.
   const int full = posix_fallocate(fd, 0, static_cast<off_t>(capacity_));

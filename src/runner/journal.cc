@@ -70,7 +70,7 @@ bool Journal::Replay(const std::string& identity) {
     good = end + 1;
   }
   if (first) return false;
-  fd_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+  fd_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd_ < 0) ThrowSystemError("cannot open", path_);
   if (ftruncate(fd_, static_cast<off_t>(good)) != 0 || lseek(fd_, 0, SEEK_END) < 0)
     ThrowSystemError("cannot repair", path_);
@@ -79,7 +79,7 @@ bool Journal::Replay(const std::string& identity) {
 
 void Journal::Start(const std::string& identity) {
   finished_.clear();
-  fd_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  fd_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd_ < 0) ThrowSystemError("cannot create", path_);
   WriteLine(json{{"version", kVersion}, {"identity", identity}}.dump());
   SyncDirectory(path_.parent_path());

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "io/hash.h"
 #include "io/output_file.h"
 
@@ -156,7 +157,17 @@ struct OutputWriter::State {
     if (error) std::rethrow_exception(error);
   }
 
+  // Where the system gave no thread, the caller's writes.
+  bool WritesAtOnce() const { return !thread.joinable(); }
+
+  template <class F>
+  void AtOnce(F&& work) {
+    Guarded(work);
+    ThrowIfFailed();
+  }
+
   void Enqueue(Job job, uint64_t bytes) {
+    if (WritesAtOnce()) return AtOnce([&] { job.unit ? EndUnit(job) : WriteTensor(job); });
     std::unique_lock lock(mutex);
     not_full.wait(lock, [&] { return error || queued_bytes == 0 || queued_bytes + bytes <= kQueueBytes; });
     if (error) std::rethrow_exception(error);
@@ -187,7 +198,7 @@ OutputWriter::OutputWriter(const OutputLayout& layout, fs::path directory, Journ
       state_->all_hashes[name] = hash;
     }
   }
-  state_->thread = std::thread([state = state_.get()] { state->Loop(); });
+  TryStartThread(state_->thread, [state = state_.get()] { state->Loop(); });
 }
 
 OutputWriter::~OutputWriter() {
@@ -202,7 +213,7 @@ OutputWriter::~OutputWriter() {
     }
   }
   state_->not_empty.notify_all();
-  state_->thread.join();
+  if (state_->thread.joinable()) state_->thread.join();
 }
 
 void OutputWriter::Put(const std::string& name, SharedTensor value) {
@@ -231,6 +242,7 @@ void OutputWriter::FinishUnit(int unit, const HiddenFile* hidden, std::string fa
 }
 
 void OutputWriter::Drain() {
+  if (state_->WritesAtOnce()) return state_->AtOnce([this] { state_->Record(); });
   std::unique_lock lock(state_->mutex);
   state_->flush = true;
   state_->not_empty.notify_all();
@@ -240,6 +252,7 @@ void OutputWriter::Drain() {
 }
 
 void OutputWriter::WaitForUnit(int unit) {
+  if (state_->WritesAtOnce()) return Drain();
   std::unique_lock lock(state_->mutex);
   state_->recorded_changed.wait(lock, [&] { return state_->error || state_->recorded.count(unit) > 0; });
   if (state_->error) std::rethrow_exception(state_->error);

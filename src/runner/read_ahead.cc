@@ -4,11 +4,14 @@
 #include <unistd.h>
 
 #include <condition_variable>
+#include <exception>
 #include <mutex>
 #include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <vector>
+
+#include "base/parallel.h"
 
 namespace modelslim {
 namespace {
@@ -79,15 +82,20 @@ struct ReadAhead::State {
         if (stopping) return;
         if (item.begin < reached) continue;  // overtaken
       }
-      source.WillNeed(*item.param);
-      if (const std::optional<SharedTensor> stored = source.Map(*item.param)) Populate(stored->view());
+      try {
+        source.WillNeed(*item.param);
+        if (const std::optional<SharedTensor> stored = source.Map(*item.param)) Populate(stored->view());
+      } catch (const std::exception&) {  // whoever needs the parameter meets the same error, and can tell of it
+        return;
+      }
     }
   }
 };
 
 ReadAhead::ReadAhead(const WeightSource& source, std::span<const BlockInfo> blocks, uint64_t window)
     : state_(std::make_unique<State>(source, blocks, window)) {
-  state_->thread = std::thread([state = state_.get()] { state->Loop(); });
+  // Without a thread every parameter is read when it is asked for.
+  TryStartThread(state_->thread, [state = state_.get()] { state->Loop(); });
 }
 
 ReadAhead::~ReadAhead() {
@@ -96,7 +104,7 @@ ReadAhead::~ReadAhead() {
     state_->stopping = true;
   }
   state_->wake.notify_all();
-  state_->thread.join();
+  if (state_->thread.joinable()) state_->thread.join();
 }
 
 std::optional<SharedTensor> ReadAhead::Map(const ParamInfo& param) const {

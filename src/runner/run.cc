@@ -1,12 +1,7 @@
 #include "runner/run.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <optional>
 #include <span>
@@ -26,6 +21,7 @@
 #include "runner/read_ahead.h"
 #include "runner/sample_pass.h"
 #include "runner/save_modules.h"
+#include "runner/work_directory.h"
 
 namespace modelslim {
 namespace {
@@ -46,27 +42,6 @@ class StageClock {
  private:
   double* seconds_;
   Clock::time_point start_;
-};
-
-// Keeps a second run out of the same directory.
-class DirectoryLock {
- public:
-  explicit DirectoryLock(const fs::path& directory) {
-    const fs::path path = directory / "lock";
-    fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd_ < 0) ThrowSystemError("cannot create", path);
-    if (flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-      close(fd_);
-      throw Error(ErrorCode::kMisuse, directory.parent_path().string() + ": another run is writing here",
-                  "wait for it, or choose another --save_path");
-    }
-  }
-  ~DirectoryLock() { close(fd_); }
-  DirectoryLock(const DirectoryLock&) = delete;
-  DirectoryLock& operator=(const DirectoryLock&) = delete;
-
- private:
-  int fd_;
 };
 
 class Run {
@@ -91,8 +66,7 @@ class Run {
   RunReport Execute(const std::string& identity) {
     const auto start = Clock::now();
     const PeakMemory memory;
-    MakeDirectories(work_);
-    const DirectoryLock lock(work_);
+    const WorkDirectoryLock lock(work_);
     OpenJournal(identity);
     if (plan_.writes) writer_.emplace(plan_.layout, options_.save_path, *journal_, resumes_);
     rest_ = plan_.family->MakeBlock(-1, source_);
@@ -336,8 +310,6 @@ class Run {
 };
 
 }  // namespace
-
-fs::path WorkDirectory(const fs::path& save_path) { return save_path / ".modelslim"; }
 
 RunReport Execute(RunPlan& plan, const WeightSource& source, const TokenBatch* batch, const std::string& identity,
                   const RunOptions& options) {

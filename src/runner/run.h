@@ -43,7 +43,4 @@ struct RunReport {
 RunReport Execute(RunPlan& plan, const WeightSource& source, const TokenBatch* batch, const std::string& identity,
                   const RunOptions& options);
 
-// The directory of journals and scratch files inside an output that is not finished.
-fs::path WorkDirectory(const fs::path& save_path);
-
 }  // namespace modelslim

@@ -1,8 +1,12 @@
 #include "base/parallel.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <fstream>
+#include <thread>
 #include <vector>
 
 #include "base/error.h"
@@ -47,6 +51,38 @@ TEST(Parallel, ExceptionsReachTheCaller) {
   std::atomic<int> after{0};
   ParallelFor(10, [&](int64_t) { ++after; });
   EXPECT_EQ(after, 10);
+  SetComputeThreads(0);
+}
+
+TEST(Parallel, ThereIsABoundOnTheNumber) {
+  EXPECT_GE(MostComputeThreads(), 64);
+  SetComputeThreads(1000000);
+  EXPECT_EQ(ComputeThreads(), MostComputeThreads());
+  std::atomic<int> count{0};
+  ParallelFor(1000, [&](int64_t) { ++count; });
+  EXPECT_EQ(count, 1000);
+  SetComputeThreads(0);
+}
+
+// A process of its own, because a limit that was lowered cannot be raised again.
+TEST(ParallelDeathTest, GoesOnWithTheThreadsThatThereAre) {
+  const auto run = [] {
+    // Address space for some stacks, but not for all.
+    std::ifstream status("/proc/self/statm");
+    uint64_t pages = 0;
+    status >> pages;
+    const uint64_t limit = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + (uint64_t{100} << 20);
+    const rlimit space{limit, limit};
+    if (setrlimit(RLIMIT_AS, &space) != 0) _exit(0);
+    SetComputeThreads(60);
+    std::atomic<int> count{0};
+    ParallelFor(1000, [&](int64_t) { ++count; });
+    std::thread other;
+    if (TryStartThread(other, [] {})) other.join();
+    _exit(count == 1000 && ComputeThreads() < 60 ? 0 : 1);
+  };
+  SetComputeThreads(1);  // no thread lives when the process is copied
+  EXPECT_EXIT(run(), ::testing::ExitedWithCode(0), "threads could be started");
   SetComputeThreads(0);
 }
 

@@ -21,10 +21,10 @@ class Commands : public ::testing::Test {
 TEST_F(Commands, CheckReportsEveryFile) {
   const std::string good = Put("good.yaml", "apiversion: modelslim_v0\nspec: {calib_cfg: {w_bit: 8, a_bit: 16}}\n");
   const std::string bad = Put("bad.yaml", "apiversion: modelslim_v1\nspec: {runner: fast, dataset: 1, foo: 2}\n");
-  EXPECT_EQ(RecipeCheck({good}, out_, err_, false), 0);
+  EXPECT_EQ(RecipeCheck({good}, out_, err_), 0);
   EXPECT_EQ(out_.str(), good + ": ok (modelslim_v0, W8A16)\n");
   EXPECT_EQ(err_.str(), "");
-  EXPECT_EQ(RecipeCheck({bad, good, "/no/such.yaml"}, out_, err_, false), 1);
+  EXPECT_EQ(RecipeCheck({bad, good, "/no/such.yaml"}, out_, err_), 1);
   EXPECT_THAT(out_.str(), HasSubstr(bad + ": 2 errors, 1 warning\n"));
   EXPECT_THAT(out_.str(), HasSubstr("/no/such.yaml: 1 error\n"));
   EXPECT_THAT(err_.str(), HasSubstr("    spec: {runner: fast"));
@@ -34,11 +34,11 @@ TEST_F(Commands, CheckReportsEveryFile) {
 TEST_F(Commands, ExplainNamesTheOriginOfEveryValue) {
   const std::string file =
       Put("r.yaml", "apiversion: modelslim_v1\nspec:\n  process:\n  - {type: smooth_quant, alpha: 0.6}\n");
-  EXPECT_EQ(RecipeExplain(file, out_, err_, false), 0);
+  EXPECT_EQ(RecipeExplain(file, out_, err_), 0);
   EXPECT_THAT(out_.str(), HasSubstr("spec.runner: auto"));
   EXPECT_THAT(out_.str(), ::testing::ContainsRegex("spec.process.0..alpha: 0.6 +# .*r.yaml:4:33\n"));
   EXPECT_THAT(out_.str(), ::testing::ContainsRegex("spec.process.0..symmetric: true +# default\n"));
-  EXPECT_EQ(RecipeExplain(Put("b.yaml", "x"), out_, err_, false), 1);
+  EXPECT_EQ(RecipeExplain(Put("b.yaml", "x"), out_, err_), 1);
 }
 
 TEST_F(Commands, ProcessorLists) {

@@ -170,15 +170,14 @@ TEST(Diagnostics, RenderingPointsAtThePlace) {
   Diagnostics diagnostics;
   ParseRecipe(source, "r.yaml", diagnostics);
   ASSERT_EQ(diagnostics.error_count(), 2u);
-  EXPECT_EQ(RenderDiagnostic(diagnostics.items()[0], source, false),
+  EXPECT_EQ(RenderDiagnostic(diagnostics.items()[0], source),
             "r.yaml:2:16: error 203: spec.runner: unknown value; expected auto, model_wise, layer_wise or "
             "dp_layer_wise, found the string 自动\n"
             "    spec: {runner: 自动, dataset: 3}\n"
             "                   ^\n");
   // Each of the two wide characters takes two columns.
-  EXPECT_THAT(RenderDiagnostic(diagnostics.items()[1], source, false),
+  EXPECT_THAT(RenderDiagnostic(diagnostics.items()[1], source),
               HasSubstr("\n                                  ^\n  tip: put it in quotes: \"3\"\n"));
-  EXPECT_THAT(RenderDiagnostic(diagnostics.items()[0], source, true), HasSubstr("\033[1;31merror 203\033[0m"));
 }
 
 TEST(Diagnostics, ThrowHoldsAllErrors) {

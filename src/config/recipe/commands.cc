@@ -16,7 +16,7 @@ struct Loaded {
 };
 
 // Reads and reports. The file's own problems (missing, unreadable) become a diagnostic, too.
-Loaded Load(const std::string& file, std::ostream& err, bool color) {
+Loaded Load(const std::string& file, std::ostream& err) {
   Loaded loaded;
   try {
     loaded.recipe = LoadRecipe(file, loaded.diagnostics);
@@ -29,7 +29,7 @@ Loaded Load(const std::string& file, std::ostream& err, bool color) {
     d.tip = error.tip();
     loaded.diagnostics.Add(std::move(d));
   }
-  for (const Diagnostic& each : loaded.diagnostics.items()) err << RenderDiagnostic(each, loaded.source, color);
+  for (const Diagnostic& each : loaded.diagnostics.items()) PrintDiagnostic(each, loaded.source, err);
   return loaded;
 }
 
@@ -110,10 +110,10 @@ nlohmann::ordered_json TagsJson(const Metadata& metadata) {
 
 }  // namespace
 
-int RecipeCheck(const std::vector<std::string>& files, std::ostream& out, std::ostream& err, bool color) {
+int RecipeCheck(const std::vector<std::string>& files, std::ostream& out, std::ostream& err) {
   int status = 0;
   for (const std::string& file : files) {
-    const Loaded loaded = Load(file, err, color);
+    const Loaded loaded = Load(file, err);
     const size_t errors = loaded.diagnostics.error_count(), warnings = loaded.diagnostics.warning_count();
     if (errors > 0) status = 1;
     out << file << ": ";
@@ -127,8 +127,8 @@ int RecipeCheck(const std::vector<std::string>& files, std::ostream& out, std::o
   return status;
 }
 
-int RecipeExplain(const std::string& file, std::ostream& out, std::ostream& err, bool color) {
-  const Loaded loaded = Load(file, err, color);
+int RecipeExplain(const std::string& file, std::ostream& out, std::ostream& err) {
+  const Loaded loaded = Load(file, err);
   if (loaded.diagnostics.HasErrors()) return 1;
   size_t width = 0;
   for (const EffectiveValue& value : loaded.recipe.values)

@@ -14,10 +14,10 @@ namespace modelslim {
 
 // Checks every file. One line per file on `out` ("FILE: ok" with what it is, or the number of mistakes), the mistakes
 // on `err`. Returns the exit status: 0 when no file has an error (warnings allowed), else 1.
-int RecipeCheck(const std::vector<std::string>& files, std::ostream& out, std::ostream& err, bool color);
+int RecipeCheck(const std::vector<std::string>& files, std::ostream& out, std::ostream& err);
 
 // Every effective value of a recipe with its origin (file:line:column or "default"). Returns 0, or 1 after mistakes.
-int RecipeExplain(const std::string& file, std::ostream& out, std::ostream& err, bool color);
+int RecipeExplain(const std::string& file, std::ostream& out, std::ostream& err);
 
 // The processors and savers with their fields. `runs` tells which types this program can run; empty: nothing is said
 // about that.

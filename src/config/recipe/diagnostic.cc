@@ -1,7 +1,13 @@
 #include "config/recipe/diagnostic.h"
 
 #include <algorithm>
+#include <ostream>
+#include <sstream>
 #include <tuple>
+#include <utility>
+
+#include "base/printable.h"
+#include "base/standard_streams.h"
 
 namespace modelslim {
 namespace {
@@ -62,16 +68,6 @@ std::string BlankFor(std::string_view text) {
   return out;
 }
 
-struct Paint {
-  bool on;
-  std::string Bold(std::string_view text) const { return Wrap("\033[1m", text); }
-  std::string Red(std::string_view text) const { return Wrap("\033[1;31m", text); }
-  std::string Yellow(std::string_view text) const { return Wrap("\033[1;33m", text); }
-  std::string Wrap(std::string_view code, std::string_view text) const {
-    return on ? std::string(code) + std::string(text) + "\033[0m" : std::string(text);
-  }
-};
-
 std::string Place(const Diagnostic& d) {
   std::string out = d.file;
   if (d.pos.known()) out += ":" + std::to_string(d.pos.line) + ":" + std::to_string(d.pos.column);
@@ -96,17 +92,24 @@ std::string Kind(const Diagnostic& d) {
 
 std::string DiagnosticLine(const Diagnostic& d) { return Place(d) + ": " + Kind(d) + ": " + Body(d); }
 
-std::string RenderDiagnostic(const Diagnostic& d, std::string_view source, bool color) {
-  const Paint paint{color};
-  const std::string kind = d.severity == Severity::kWarning ? paint.Yellow(Kind(d)) : paint.Red(Kind(d));
-  std::string out = paint.Bold(Place(d)) + ": " + kind + ": " + Body(d) + "\n";
+void PrintDiagnostic(const Diagnostic& d, std::string_view source, std::ostream& out) {
+  out << Style::kBold << Place(d) << Style::kPlain << ": "
+      << (d.severity == Severity::kWarning ? Style::kWarning : Style::kError) << Kind(d) << Style::kPlain << ": "
+      << Body(d) << "\n";
   const std::string_view line = d.pos.known() ? SourceLine(source, d.pos.line) : std::string_view();
   if (!line.empty() && line.size() <= 500) {
     const size_t column = std::min(static_cast<size_t>(d.pos.column - 1), line.size());
-    out += "    " + std::string(line) + "\n    " + BlankFor(line.substr(0, column)) + paint.Red("^") + "\n";
+    // Made printable here, so that the caret stands under what is shown.
+    out << "    " << Printable(line) << "\n    " << BlankFor(Printable(line.substr(0, column))) << Style::kError << "^"
+        << Style::kPlain << "\n";
   }
-  if (!d.tip.empty()) out += "  tip: " + d.tip + "\n";
-  return out;
+  if (!d.tip.empty()) out << "  tip: " << d.tip << "\n";
+}
+
+std::string RenderDiagnostic(const Diagnostic& diagnostic, std::string_view source) {
+  std::ostringstream out;
+  PrintDiagnostic(diagnostic, source, out);
+  return std::move(out).str();
 }
 
 void Diagnostics::Sort() {

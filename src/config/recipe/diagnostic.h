@@ -1,6 +1,7 @@
 // What is wrong with a recipe, where, and what to do about it.
 #pragma once
 
+#include <iosfwd>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,7 +29,9 @@ struct Diagnostic {
 // "file:line:col: error 203: spec.x: message; expected E, found F; did you mean S?" in one line.
 std::string DiagnosticLine(const Diagnostic& diagnostic);
 // The line above, then the source line with a caret under the place (when `source` has it), then the tip.
-std::string RenderDiagnostic(const Diagnostic& diagnostic, std::string_view source, bool color);
+std::string RenderDiagnostic(const Diagnostic& diagnostic, std::string_view source);
+// The same, in colours where `out` is a terminal.
+void PrintDiagnostic(const Diagnostic& diagnostic, std::string_view source, std::ostream& out);
 
 // All mistakes of one file, in the order of their places.
 class Diagnostics {

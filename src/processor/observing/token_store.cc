@@ -15,6 +15,7 @@ namespace modelslim {
 void TokenStore::Open() {
   static std::atomic<int> number{0};
   path_ = directory_ / ("tokens-" + std::to_string(getpid()) + "-" + std::to_string(number++));
+  unlink(path_.c_str());  // a process of the same number, killed just here, may have left one
   fd_ = open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd_ < 0) ThrowSystemError("cannot create", path_);
   unlink(path_.c_str());
