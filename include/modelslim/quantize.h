@@ -21,6 +21,7 @@ struct QuantizeOptions {
   uint64_t memory_limit = 0;         // bytes; 0: 80 % of what the machine or its cgroup offers
   bool fresh = false;                // forget an interrupted run instead of going on with it
   bool verify = true;                // read the output back
+  std::vector<std::string> drop;     // patterns of source tensors that the output may lack; see docs/sources.md
 };
 
 // Plans, quantizes, verifies; plan and summary go to `log`. Throws Error. One call at a time in a process: the compute

@@ -20,6 +20,7 @@ JobArguments ArgumentsOf(const QuantizeOptions& options) {
   if (options.memory_limit > 0) arguments.memory = std::to_string(options.memory_limit);
   arguments.fresh = options.fresh;
   arguments.verify = options.verify;
+  arguments.drop = options.drop;
   return arguments;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/progress.h"
 #include "io/json_writer.h"
+#include "plan/lost_tensors.h"
 #include "runner/chunks.h"
 
 namespace modelslim {
@@ -127,10 +128,8 @@ void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOp
   fmt::print(out, "costs    reads {}, writes {}, at most about {} of memory\n", FormatBytes(BytesRead(plan)),
              FormatBytes(plan.writes ? plan.layout.total_size : 0),
              FormatBytes(ExpectedPeak(session, batch, options.memory_limit)));
-  if (!plan.unloaded.empty()) {
-    fmt::print(out, "unused   {} tensors of the checkpoint are not part of this model, for example {}\n",
-               plan.unloaded.size(), plan.unloaded.front());
-  }
+  if (!plan.unused.empty()) fmt::print(out, "warning  not in the output:\n");
+  for (const std::string& line : LossLines(plan.unused)) fmt::print(out, "         {}\n", line);
   for (const PlanNote& note : plan.model.notes) {
     fmt::print(out, "{}  {}: {}\n", note.kind == PlanNote::Kind::kWarning ? "warning" : "note   ", note.where,
                note.text);
@@ -170,7 +169,16 @@ std::string PlanJson(const Session& session, const TokenBatch* batch, const Plan
     entry["text"] = Json(note.text);
     json["notes"].Append(std::move(entry));
   }
-  json["unused_tensors"] = Json(JsonArray(plan.unloaded.begin(), plan.unloaded.end()));
+  json["unused_tensors"] = Json(JsonArray());
+  for (const UnusedTensors& group : plan.unused) {
+    for (const CheckpointTensor* const tensor : group.tensors) {
+      Json entry{JsonObject()};
+      entry["name"] = Json(tensor->name);
+      entry["bytes"] = Json(tensor->bytes);
+      entry["reason"] = Json(group.reason);
+      json["unused_tensors"].Append(std::move(entry));
+    }
+  }
   json["files"] = Json(JsonArray());
   for (const OutputShard& shard : plan.layout.shards) json["files"].Append(Json(shard.file));
   if (options.tensors) {

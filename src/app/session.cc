@@ -13,6 +13,9 @@
 #include "base/parallel.h"
 #include "data/dataset.h"
 #include "io/hash.h"
+#include "io/model_directory.h"
+#include "model/open_weights.h"
+#include "plan/lost_tensors.h"
 #include "text/tokenizer.h"
 
 namespace modelslim {
@@ -51,10 +54,7 @@ void CheckModelArguments(const ModelArguments& arguments) {
     throw Error(ErrorCode::kSchema,
                 "--trust_remote_code: expected True or False, found '" + arguments.trust_remote_code + "'");
   }
-  if (!fs::is_directory(arguments.model_path)) {
-    throw Error(ErrorCode::kInvalidModel, "--model_path: " + arguments.model_path.string() + " is not a directory",
-                "give the directory that holds config.json and the safetensors files");
-  }
+  CheckModelDirectory(arguments.model_path);
 }
 
 void ChooseRecipe(Session& session) {
@@ -114,10 +114,26 @@ void OpenConfig(const ModelArguments& arguments, OpenedModel& model) {
 }
 
 void OpenCheckpoint(const ModelArguments& arguments, OpenedModel& model) {
-  model.checkpoint = std::make_unique<Checkpoint>(arguments.model_path);
-  for (const std::string& warning : model.checkpoint->warnings()) LogWarning(warning);
+  model.checkpoint = OpenWeights(arguments.model_path, model.config);
   model.family = MakeFamily(*model.entry, model.config, *model.checkpoint);
   model.weights = MakeWeightSource(*model.checkpoint);
+}
+
+// Attention windows are not computed: what comes out is right only for samples that no window cuts.
+void CheckWindow(const AttentionWindow& window, const TokenBatch& batch, const fs::path& dataset) {
+  int64_t longer = 0, first = -1;
+  for (int64_t i = 0; i < batch.samples(); ++i) {
+    if (static_cast<int64_t>(batch.Sample(i).size()) <= window.tokens) continue;
+    if (longer++ == 0) first = i;
+  }
+  if (longer == 0) return;
+  throw Error(
+      ErrorCode::kUnsupported,
+      fmt::format("{}: expected samples of at most {} tokens, found {} longer ones of {} (the first, sample {}, "
+                  "has {}): {} limits what attention sees, and such a window is not computed here",
+                  dataset.string(), window.tokens, longer, batch.samples(), first + 1, batch.Sample(first).size(),
+                  window.where),
+      "shorten these samples or leave them out, or use a recipe that needs no calibration data");
 }
 
 const MendName& FindMend(const std::string& name) {
@@ -174,6 +190,10 @@ OpenedModel OpenModel(const ModelArguments& arguments) {
   OpenedModel model;
   OpenConfig(arguments, model);
   OpenCheckpoint(arguments, model);
+  const ModelLayout& layout = model.family->layout();
+  const std::vector<std::string> unused = CheckAgainstCheckpoint(layout, *model.checkpoint);
+  for (const std::string& line : LossLines(GroupUnused(layout, *model.checkpoint, unused)))
+    LogWarning("not used: " + line);
   return model;
 }
 
@@ -192,6 +212,7 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments) {
   options.compat.december_2025 = session->arguments.december_2025;
   options.compat.fp8_for_vllm = session->arguments.fp8_type == kFp8TypeOfVllm;
   options.servers = ChooseServers(session->arguments.servers, session->arguments.server_version);
+  options.drop = session->arguments.drop;
   for (const std::string& mend : session->arguments.mends) {
     options.mends.*FindMend(mend).on = true;
   }
@@ -210,7 +231,10 @@ TokenBatch LoadDataset(const OpenedModel& model, const fs::path& model_path, con
                 "give a dataset with at least one sample in " + where);
   }
   const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(model_path);
-  return MakeTokenBatch(*tokenizer, samples, {.add_special = true, .vocab_size = model.family->vocab_size()});
+  TokenBatch batch =
+      MakeTokenBatch(*tokenizer, samples, {.add_special = true, .vocab_size = model.family->vocab_size()});
+  if (model.family->layout().window) CheckWindow(*model.family->layout().window, batch, file);
+  return batch;
 }
 
 TokenBatch LoadCalibration(const Session& session, std::string* hash) {

@@ -35,6 +35,7 @@ struct JobArguments : ModelArguments {
   bool verify = true;
   bool december_2025 = false;      // file forms of the December 2025 release
   std::vector<std::string> mends;  // of AllMends()
+  std::vector<std::string> drop;   // patterns of source tensors that the output may lack
   std::string idle_experts = "reject";
   std::vector<std::string> servers;           // warnings are about these; empty: all that there are rules for
   std::string server_version;                 // of the one server named; empty: every version

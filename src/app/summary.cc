@@ -10,6 +10,7 @@
 
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "plan/lost_tensors.h"
 
 namespace modelslim {
 namespace {
@@ -124,6 +125,8 @@ void PrintSummary(const Session& session, const RunReport& report, const VerifyR
     for (const std::string& problem : verified->problems) fmt::print(out, "  {}\n", problem);
   }
   PrintWorst(report, out);
+  if (!session.plan.unused.empty()) fmt::print(out, "of the source, not in the output\n");
+  for (const std::string& line : LossLines(session.plan.unused)) fmt::print(out, "  {}\n", line);
   fmt::print(out, "output            {}\n", session.arguments.save_path.string());
 }
 

@@ -19,7 +19,11 @@
 #include "io/checkpoint.h"
 #include "io/hash.h"
 #include "io/json.h"
+#include "io/model_directory.h"
 #include "model/family.h"
+#include "model/open_weights.h"
+#include "model/unused_tensors.h"
+#include "plan/lost_tensors.h"
 #include "quant/weights/pack.h"
 #include "quant/weights/weight_error.h"
 #include "runner/ledger.h"
@@ -235,10 +239,13 @@ class Verifier {
   }
 
   void CompareWithSource(const fs::path& source) {
-    const Checkpoint checkpoint(source);
     const Json config = ReadJson(source / "config.json");
+    const std::unique_ptr<Checkpoint> opened = OpenWeights(source, config);
+    const Checkpoint& checkpoint = *opened;
     const std::unique_ptr<Family> family = MakeFamily(FindFamily("default"), config, checkpoint);
     const std::unique_ptr<WeightSource> weights = MakeWeightSource(checkpoint);
+    report_.losses =
+        LossLines(GroupUnused(family->layout(), checkpoint, CheckAgainstCheckpoint(family->layout(), checkpoint)));
     std::map<std::string, const ModuleInfo*> modules;
     for (const BlockInfo& block : family->layout().blocks) {
       for (const ModuleInfo& module : block.modules) modules[module.name] = &module;
@@ -289,6 +296,7 @@ class Verifier {
 }  // namespace
 
 VerifyReport VerifyOutput(const fs::path& directory, const fs::path& source) {
+  if (!source.empty()) CheckModelDirectory(source);
   if (!fs::is_directory(directory)) {
     throw Error(ErrorCode::kSecurity, directory.string() + " is not a directory",
                 "give the --save_path of a finished run");
@@ -312,6 +320,8 @@ void PrintVerify(const VerifyReport& report, const fs::path& directory, std::ost
                  report.errors[i].relative);
     }
   }
+  if (!report.losses.empty()) fmt::print(out, "of the source, not in the output\n");
+  for (const std::string& line : report.losses) fmt::print(out, "  {}\n", line);
   if (report.problems.empty()) {
     fmt::print(out, "all well\n");
   } else {

@@ -22,6 +22,7 @@ struct VerifyReport {
   };
   std::vector<Error> errors;         // of every quantized Linear, largest first
   std::vector<std::string> remarks;  // for a server: what it loads, and does not use or loses by
+  std::vector<std::string> losses;   // with a source: what of it the output does not hold, in words
 };
 
 // Description, index and shards against one another; dtypes and shapes of every quantized type; scales finite and

@@ -14,7 +14,9 @@
 #include "base/error.h"
 #include "cli/abbreviations.h"
 #include "cli/completion.h"
+#include "cli/home.h"
 #include "config/recipe/commands.h"
+#include "io/model_directory.h"
 #include "processor/processor.h"
 #include "text/tokenize_file.h"
 #include "text/tokenizer.h"
@@ -24,11 +26,23 @@ namespace {
 
 constexpr const char* kVersion = "modelslim 0.1.0";
 
+// An option that names a file or directory.
+template <typename Value>
+CLI::Option* AddPath(CLI::App& command, const std::string& name, Value& value, const std::string& description) {
+  const CLI::Validator expand(
+      [](std::string& text) {
+        text = ExpandHome(text);
+        return std::string();
+      },
+      "");
+  return command.add_option(name, value, description)->transform(expand);
+}
+
 void AddModelOptions(CLI::App& command, ModelArguments& model) {
   command.add_option(
       "--model_type", model.model_type,
       "Name of the model, for example Qwen3-32B ('modelslim models' lists them); default: by config.json");
-  command.add_option("--model_path", model.model_path, "Directory of the Hugging Face checkpoint")->required();
+  AddPath(command, "--model_path", model.model_path, "Directory of the Hugging Face checkpoint")->required();
   command.add_option("--device", model.device, "Accepted for compatibility; everything is computed on the CPU")
       ->capture_default_str();
   command
@@ -53,9 +67,9 @@ void AddServerOptions(CLI::App& command, std::vector<std::string>& servers, std:
 
 void AddJobOptions(CLI::App& command, JobArguments& job, bool saves) {
   AddModelOptions(command, job);
-  CLI::Option* save = command.add_option("--save_path", job.save_path, "Directory to write");
+  CLI::Option* save = AddPath(command, "--save_path", job.save_path, "Directory to write");
   if (saves) save->required();
-  command.add_option("--config_path", job.config_path, "Recipe (YAML)");
+  AddPath(command, "--config_path", job.config_path, "Recipe (YAML)");
   command.add_option("--quant_type", job.quant_type, "Use the best verified recipe for this type instead")
       ->check(CLI::IsMember(QuantTypes()));
   command.add_option("--tag", job.tags, "Scenario tags that the verified recipe must have");
@@ -63,6 +77,9 @@ void AddJobOptions(CLI::App& command, JobArguments& job, bool saves) {
   for (const MendName& mend : AllMends()) {
     mends += (mends.empty() ? "" : "; ") + std::string(mend.name) + " (" + std::string(mend.what) + ")";
   }
+  command.add_option("--drop", job.drop,
+                     "Tensors of the checkpoint that the output may lack, as a pattern such as 'visual.*'; may be "
+                     "given several times");
   command.add_option("--mend", job.mends, "Depart from msModelSlim's numbers where they are wrong: " + mends);
   AddServerOptions(command, job.servers, job.server_version);
   command
@@ -176,8 +193,8 @@ class CommandLine {
           throw Error(ErrorCode::kInvalidModel, directory_.string() + ": " + report.problems.front(),
                       "quantize again into a fresh directory");
         });
-    command.add_option("directory", directory_, "Output of a run")->required();
-    command.add_option("--model_path", source_, "Source checkpoint: compare dequantized weights with it");
+    AddPath(command, "directory", directory_, "Output of a run")->required();
+    AddPath(command, "--model_path", source_, "Source checkpoint: compare dequantized weights with it");
     AddServerOptions(command, plan_.servers, plan_.server_version);
   }
 
@@ -202,9 +219,8 @@ class CommandLine {
                     "std: largest value by deviation; quantile: int8 step by the spread of the middle half; kurtosis")
         ->check(CLI::IsMember({"std", "quantile", "kurtosis"}))
         ->capture_default_str();
-    command
-        .add_option("--calib_dataset", analyze_.dataset,
-                    "Calibration texts (.json or .jsonl), a path or a name from lab_calib")
+    AddPath(command, "--calib_dataset", analyze_.dataset,
+            "Calibration texts (.json or .jsonl), a path or a name from lab_calib")
         ->capture_default_str();
     command
         .add_option("--topk", analyze_.topk, "How many different scores to print; layers of equal score come together")
@@ -219,14 +235,15 @@ class CommandLine {
     CLI::App& command =
         AddCommand("tokenize", "Print the token ids of every line of a JSONL file",
                    "Reads `text` (or `inputs_pretokenized`) of every line and prints {\"ids\":[...]} for it.", [this] {
+                     CheckDirectory(source_);
                      const auto tokenizer = Tokenizer::Load(source_);
                      TokenizeJsonl(*tokenizer, directory_, !no_special_, out_);
                      return 0;
                    });
-    command.add_option("--model_path", source_, "Directory with tokenizer.json, or vocab.json and merges.txt")
+    AddPath(command, "--model_path", source_, "Directory with tokenizer.json, or vocab.json and merges.txt")
         ->required();
     command.add_flag("--no-special", no_special_, "Do not add special tokens such as BOS");
-    command.add_option("file", directory_, "JSONL file")->required();
+    AddPath(command, "file", directory_, "JSONL file")->required();
   }
 
   void AddInspection() {
@@ -281,15 +298,15 @@ class CommandLine {
     recipe.require_subcommand(1);
     CLI::App& check =
         *recipe.add_subcommand("check", "Check recipes without a model; all mistakes of all files at once");
-    check.add_option("files", files_, "Recipes")->required();
+    AddPath(check, "files", files_, "Recipes")->required();
     check.callback([this] { action_ = [this] { return RecipeCheck(files_, out_, err_); }; });
     CLI::App& explain =
         *recipe.add_subcommand("explain", "Show every value as it takes effect, and where it comes from");
-    explain.add_option("file", files_, "Recipe")->required()->expected(1);
+    AddPath(explain, "file", files_, "Recipe")->required()->expected(1);
     explain.callback([this] { action_ = [this] { return RecipeExplain(files_.front(), out_, err_); }; });
     CLI::App& reference =
         *recipe.add_subcommand("reference", "Write the reference pages of recipes (Markdown, English and Chinese)");
-    reference.add_option("directory", directory_, "Directory to write")->required();
+    AddPath(reference, "directory", directory_, "Directory to write")->required();
     reference.callback([this] {
       action_ = [this] {
         for (const std::string& name : WriteReferencePages(directory_)) out_ << name << "\n";

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <exception>
+#include <map>
 #include <optional>
 #include <set>
 
 #include "base/parallel.h"
 #include "io/hash.h"
 #include "io/json_ref.h"
+#include "io/model_directory.h"
 #include "io/quote.h"
 
 namespace modelslim {
@@ -43,19 +45,61 @@ bool Exists(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
+// Files that no index names but that are numbered as shards are: "model-00002-of-00003.safetensors".
+struct NumberedFiles {
+  std::map<std::string, std::set<std::string>> by_total;  // "00003" -> the files that say so
+};
+
+NumberedFiles FindNumbered(const fs::path& directory, const std::string& stem) {
+  NumberedFiles found;
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    const std::string_view ending = ".safetensors";
+    if (!name.starts_with(stem + "-") || !name.ends_with(ending)) continue;
+    const std::string middle = name.substr(stem.size() + 1, name.size() - stem.size() - 1 - ending.size());
+    const size_t of = middle.find("-of-");
+    if (of == std::string::npos) continue;
+    const std::string number = middle.substr(0, of), total = middle.substr(of + 4);
+    const auto digits = [](const std::string& text) {
+      return !text.empty() && text.size() <= 6 && text.find_first_not_of("0123456789") == std::string::npos;
+    };
+    if (digits(number) && digits(total) && std::stoi(total) > 0) found.by_total[total].insert(name);
+  }
+  return found;
+}
+
+// All names of a numbered set, in the width that its files have.
+std::vector<std::string> FullSet(const std::string& stem, const std::string& total) {
+  std::vector<std::string> names;
+  for (int i = 1; i <= std::stoi(total); ++i) {
+    std::string number = std::to_string(i);
+    if (number.size() < total.size()) number.insert(0, total.size() - number.size(), '0');
+    names.push_back(stem + "-" + number + "-of-" + total + ".safetensors");
+  }
+  return names;
+}
+
 std::string OtherWeights(const fs::path& directory) {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
-    const std::string extension = entry.path().extension().string();
-    if (extension == ".bin" || extension == ".pt" || extension == ".pth" || extension == ".gguf") {
-      return "the directory has " + Quote(entry.path().filename().string()) + "; convert the weights to safetensors";
+  std::string tip = "give the directory that holds the model's weights, completely downloaded";
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string(), extension = it->path().extension().string();
+    const std::string has = "the directory has " + Quote(name) + ", ";
+    if (name.starts_with("adapter_model.")) {
+      return has + "an adapter: merge it into its base model and give the result (peft: merge_and_unload)";
     }
-    if (extension == ".safetensors") {
-      return "the directory has " + Quote(entry.path().filename().string()) +
-             ", which is not named as a model's weights are";
+    if (name.starts_with("consolidated.")) {
+      tip = has + "the publisher's own format: give the model in the format of Hugging Face transformers";
+    } else if (extension == ".gguf") {
+      tip = has + "which is quantized already: give the Hugging Face checkpoint that it was made from";
+    } else if (extension == ".bin" || extension == ".pt" || extension == ".pth") {
+      tip = "the directory has " + Quote(name) + "; convert the weights to safetensors";
+    } else if (extension == ".safetensors") {
+      tip = has + "a name that weights do not have: rename it to model.safetensors if it is the whole model";
     }
   }
-  return "give the directory that holds the model's weights, completely downloaded";
+  return tip;
 }
 
 }  // namespace
@@ -71,28 +115,89 @@ Checkpoint::Checkpoint(const fs::path& directory, const std::string& stem) : dir
          error && error != std::errc::no_such_file_or_directory ? "cannot be read: " + error.message()
          : Exists(directory)                                    ? "expected a model directory, found a file"
                                                                 : "no such model directory",
-         "check --model_path");
+         "give the directory that holds the model's weights");
   }
-  const fs::path index = directory / (stem + ".safetensors.index.json"), single = directory / (stem + ".safetensors");
-  const bool sharded = Exists(index);
-  if (sharded) {
-    ReadIndex(index);
-    if (Exists(single) &&
-        std::find(shard_names_.begin(), shard_names_.end(), stem + ".safetensors") == shard_names_.end()) {
-      warnings_.push_back(single.string() + " is not used: " + index.filename().string() + " names other files");
-    }
-  } else if (Exists(single)) {
-    shard_names_.push_back(stem + ".safetensors");
-  } else {
-    Fail(directory, "expected " + index.filename().string() + " or " + single.filename().string() + ", found neither",
-         OtherWeights(directory));
-  }
+  FindFiles(stem);
   OpenShards();
   ListTensors();
-  if (sharded) CheckIndex(index);
+  if (!weight_map_.empty()) CheckIndex(directory / (stem + ".safetensors.index.json"));
   if (tensors_.empty())
-    Fail(sharded ? index : single, "expected weights, found no tensor at all", "download or export it again");
+    Fail(directory / shard_names_.front(), "expected weights, found no tensor at all", "download or export it again");
   weight_map_.clear();
+}
+
+// Which files hold the weights: those of the index, else the whole file, else a complete numbered set.
+void Checkpoint::FindFiles(const std::string& stem) {
+  const fs::path index = directory_ / (stem + ".safetensors.index.json");
+  const std::string whole = stem + ".safetensors";
+  const bool has_whole = Exists(directory_ / whole);
+  if (const std::optional<Substitute> found = FindSubstitute(index))
+    Fail(index, "expected the index of the weights, found " + found->what, found->tip);
+  if (Exists(index)) {
+    ReadIndex(index);
+    const bool names_whole = std::find(shard_names_.begin(), shard_names_.end(), whole) != shard_names_.end();
+    std::vector<std::string> missing;
+    for (const std::string& name : shard_names_) {
+      if (!Exists(directory_ / name)) missing.push_back(name);
+    }
+    if (missing.empty()) {
+      if (has_whole && !names_whole)
+        warnings_.push_back((directory_ / whole).string() + " is not used: " + index.filename().string() +
+                            " names other files; remove what is out of date");
+      return;
+    }
+    if (!has_whole || names_whole) FailMissing(stem, missing);
+    warnings_.push_back(index.string() + " is out of date: it names " + Some(missing) + ", which are not there; " +
+                        whole + " is read instead. Remove the index");
+    weight_map_.clear();
+  }
+  if (has_whole) {
+    shard_names_ = {whole};
+    return;
+  }
+  if (const std::optional<Substitute> found = FindSubstitute(directory_ / whole))
+    Fail(directory_ / whole, "expected the weights, found " + found->what, found->tip);
+  const NumberedFiles numbered = FindNumbered(directory_, stem);
+  if (numbered.by_total.empty())
+    Fail(directory_, "expected " + index.filename().string() + " or " + whole + ", found neither",
+         OtherWeights(directory_));
+  if (numbered.by_total.size() > 1) {
+    Fail(directory_,
+         "expected " + index.filename().string() +
+             ", found none, and files of two exports: " + Quote(*numbered.by_total.begin()->second.begin()) + " and " +
+             Quote(*numbered.by_total.rbegin()->second.begin()),
+         "remove the files of one of them");
+  }
+  const auto& [total, files] = *numbered.by_total.begin();
+  shard_names_ = FullSet(stem, total);
+  std::vector<std::string> missing;
+  for (const std::string& name : shard_names_) {
+    if (!files.contains(name)) missing.push_back(name);
+  }
+  if (!missing.empty()) FailMissing(stem, missing);
+  warnings_.push_back(index.string() + " is missing; the " + std::to_string(files.size()) +
+                      " files that are numbered as its shards are read");
+}
+
+// What is wrong with the first missing file decides what is said; of files that are just not there, all are named.
+void Checkpoint::FailMissing(const std::string& stem, const std::vector<std::string>& missing) const {
+  for (const std::string& name : missing) {
+    if (const std::optional<Substitute> found = FindSubstitute(directory_ / name))
+      Fail(directory_ / name, "expected the weights, found " + found->what, found->tip);
+  }
+  std::vector<std::string> strays;
+  for (const auto& [total, files] : FindNumbered(directory_, stem).by_total) {
+    for (const std::string& name : files) {
+      if (std::find(shard_names_.begin(), shard_names_.end(), name) == shard_names_.end()) strays.push_back(name);
+    }
+  }
+  const std::string what = "expected " + std::to_string(shard_names_.size()) + " weight files, found " +
+                           std::to_string(shard_names_.size() - missing.size()) + "; missing: " + Some(missing);
+  if (strays.empty()) Fail(directory_, what, "download the missing files");
+  const std::string index = stem + ".safetensors.index.json";
+  Fail(directory_, what + "; there are instead: " + Some(strays),
+       "the index and these files are of two exports: download them again together, or remove " + index +
+           " if these files are the whole model");
 }
 
 void Checkpoint::ReadIndex(const fs::path& index) {
@@ -108,7 +213,7 @@ void Checkpoint::ReadIndex(const fs::path& index) {
       throw Error(
           ErrorCode::kSecurity,
           map[member.key].where() + ": expected the name of a file in the model's directory, found " + Quote(file),
-          "the index must not point elsewhere");
+          "download or export the index again");
     }
     weight_map_.emplace(member.key, file);
     shards.insert(file);
@@ -117,16 +222,6 @@ void Checkpoint::ReadIndex(const fs::path& index) {
 }
 
 void Checkpoint::OpenShards() {
-  std::vector<std::string> missing;
-  for (const std::string& name : shard_names_) {
-    if (!Exists(directory_ / name)) missing.push_back(name);
-  }
-  if (!missing.empty()) {
-    Fail(directory_,
-         "expected " + std::to_string(shard_names_.size()) + " weight files, found " +
-             std::to_string(shard_names_.size() - missing.size()) + "; missing: " + Some(missing),
-         "download the missing files");
-  }
   files_.resize(shard_names_.size());
   std::vector<std::exception_ptr> errors(shard_names_.size());
   ParallelFor(static_cast<int64_t>(files_.size()), [&](int64_t i) {
@@ -149,7 +244,13 @@ void Checkpoint::ListTensors() {
   std::vector<std::string> unnamed, doubled;
   std::unordered_map<std::string_view, uint32_t> stray;
   for (uint32_t shard = 0; shard < files_.size(); ++shard) {
-    for (const SafetensorsSlot& slot : files_[shard]->header().slots) {
+    const std::vector<SafetensorsSlot>& slots = files_[shard]->header().slots;
+    for (uint32_t i = 0; i < slots.size(); ++i) {
+      const SafetensorsSlot& slot = slots[i];
+      if (single && !stray.emplace(slot.name, shard).second) {
+        doubled.push_back(slot.name);
+        continue;
+      }
       const auto entry = weight_map_.find(slot.name);
       const bool indexed = single || (entry != weight_map_.end() && entry->second == shard_names_[shard]);
       if (!indexed) {
@@ -157,7 +258,7 @@ void Checkpoint::ListTensors() {
         (known ? doubled : unnamed).push_back(slot.name);
         if (known) continue;  // the place that the index names counts, else the first
       }
-      tensors_.push_back({slot.name, slot.dtype, slot.shape, shard, slot.offset, slot.size, indexed});
+      tensors_.push_back({slot.name, slot.dtype, slot.shape, shard, slot.offset, slot.size, indexed, i});
       total_bytes_ += slot.size;
     }
   }
@@ -193,20 +294,33 @@ const CheckpointTensor& Checkpoint::Require(std::string_view name) const {
   if (const CheckpointTensor* const tensor = Find(name)) return *tensor;
   Fail(directory_,
        "expected a tensor " + Quote(name) + ", found none of that name among " + std::to_string(tensors_.size()),
-       "the weights do not fit config.json, or the download is not complete");
+       "take config.json and the weights from the same download");
 }
 
 SharedTensor Checkpoint::Get(std::string_view name) const { return Get(Require(name)); }
-SharedTensor Checkpoint::Get(const CheckpointTensor& tensor) const { return files_[tensor.shard]->Get(tensor.name); }
+SharedTensor Checkpoint::Get(const CheckpointTensor& tensor) const { return files_[tensor.shard]->Get(SlotOf(tensor)); }
+
+const SafetensorsSlot& Checkpoint::SlotOf(const CheckpointTensor& tensor) const {
+  return files_[tensor.shard]->header().slots[tensor.slot];
+}
+
+void Checkpoint::Rename(const std::function<std::string(const std::string&)>& new_name) {
+  index_.clear();  // its keys lie in the names
+  for (size_t i = 0; i < tensors_.size(); ++i) tensors_[i].name = new_name(tensors_[i].name);
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    if (index_.emplace(tensors_[i].name, static_cast<uint32_t>(i)).second) continue;
+    Fail(directory_, "two tensors would both be " + Quote(tensors_[i].name), "remove one of them from the weights");
+  }
+}
 
 void Checkpoint::WillNeed(std::string_view name) const {
   const CheckpointTensor* const tensor = Find(name);
-  if (tensor != nullptr) files_[tensor->shard]->WillNeed(*files_[tensor->shard]->Find(name));
+  if (tensor != nullptr) files_[tensor->shard]->WillNeed(SlotOf(*tensor));
 }
 
 void Checkpoint::DontNeed(std::string_view name) const {
   const CheckpointTensor* const tensor = Find(name);
-  if (tensor != nullptr) files_[tensor->shard]->DontNeed(*files_[tensor->shard]->Find(name));
+  if (tensor != nullptr) files_[tensor->shard]->DontNeed(SlotOf(*tensor));
 }
 
 std::string Checkpoint::Fingerprint() const {

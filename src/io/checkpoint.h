@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,15 +22,17 @@ struct CheckpointTensor {
   uint32_t shard;   // position in shards()
   uint64_t offset;  // in the shard's file
   uint64_t bytes;
-  bool indexed;  // false: a shard holds it but the index does not name it
+  bool indexed;   // false: a shard holds it but the index does not name it
+  uint32_t slot;  // position in the shard's header
 
   int64_t size() const { return NumElements(shape); }
 };
 
-// Reads STEM.safetensors.index.json and its shards, or STEM.safetensors when there is no index. All headers are checked
-// when the object is made; the tensors' bytes are mapped and read when used. Reading is thread-safe. Everything that is
-// wrong is an Error(kInvalidModel) naming the file: no directory, no weights, shards missing, cut short or damaged,
-// paths that leave the directory, tensors that the index names and the shard lacks.
+// Reads STEM.safetensors.index.json and its shards; or STEM.safetensors when there is no index, or one whose shards are
+// gone; or, without an index, the complete set of STEM-00001-of-N.safetensors. All headers are checked when the object
+// is made; the tensors' bytes are mapped and read when used. Reading is thread-safe. Everything that is wrong is an
+// Error(kInvalidModel) naming the file: no directory, no weights, shards missing, cut short or damaged, paths that
+// leave the directory, tensors that the index names and the shard lacks.
 class Checkpoint {
  public:
   explicit Checkpoint(const fs::path& directory, const std::string& stem = "model");
@@ -44,7 +47,8 @@ class Checkpoint {
   uint64_t shard_size(uint32_t shard) const;
   const SafetensorsMetadata& metadata(uint32_t shard) const;
   uint64_t total_bytes() const { return total_bytes_; }  // of all tensors
-  // What is odd but harmless, in words: tensors that the index does not name, or that a second shard holds too.
+  // What is odd but harmless, in words: tensors that the index does not name, or that a second shard holds too; which
+  // files were read where the index does not decide it.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
   const CheckpointTensor* Find(std::string_view name) const;     // nullptr when absent
@@ -52,6 +56,10 @@ class Checkpoint {
   // The tensor's bytes in place; see SafetensorsFile::Get.
   SharedTensor Get(std::string_view name) const;
   SharedTensor Get(const CheckpointTensor& tensor) const;
+
+  // Gives tensors other names; from here on they are found by these only. Not thread-safe. Throws Error(kInvalidModel)
+  // when two would have the same.
+  void Rename(const std::function<std::string(const std::string&)>& new_name);
 
   // Hints for read-ahead and eviction. Unknown names are ignored.
   void WillNeed(std::string_view name) const;
@@ -61,7 +69,10 @@ class Checkpoint {
   std::string Fingerprint() const;
 
  private:
+  void FindFiles(const std::string& stem);
   void ReadIndex(const fs::path& index);
+  [[noreturn]] void FailMissing(const std::string& stem, const std::vector<std::string>& missing) const;
+  const SafetensorsSlot& SlotOf(const CheckpointTensor& tensor) const;
   void OpenShards();
   void ListTensors();
   void CheckIndex(const fs::path& index) const;

@@ -71,7 +71,7 @@ SafetensorsPlan PlanSafetensors(std::vector<SafetensorsItem> items, const Safete
     throw Error(ErrorCode::kUnsupported,
                 "expected a safetensors header of at most " + std::to_string(kMaxSafetensorsHeader) + " bytes, found " +
                     std::to_string(json.size()),
-                "write smaller shards");
+                "write smaller files: set part_file_size of the saver in the recipe");
   }
   std::vector<std::string_view> names;
   for (const SafetensorsSlot& slot : plan.slots) names.push_back(slot.name);

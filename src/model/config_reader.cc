@@ -1,57 +1,18 @@
 #include "model/config_reader.h"
 
+#include <algorithm>
 #include <cmath>
 
+#include "base/log.h"
 #include "io/checkpoint.h"
 #include "model/checkpoint_facts.h"
 
 namespace modelslim {
 namespace {
 
-constexpr int64_t kLargestSize = int64_t{1} << 24;
-
-double ReadPositive(const JsonRef& value) {
-  const double number = value.AsDouble();
-  if (!std::isfinite(number) || number <= 0) value.Fail("a positive number");
-  return number;
-}
-
-// Key `key` as a positive number, or nothing.
-std::optional<double> PositiveIfPresent(const JsonRef& object, std::string_view key) {
-  const JsonRef value = object[key];
-  return value ? std::optional<double>(ReadPositive(value)) : std::nullopt;
-}
-
-// rope_type, or in older files type; nothing means default.
-RopeType ReadRopeType(const JsonRef& scaling) {
-  const JsonRef value = scaling["rope_type"] ? scaling["rope_type"] : scaling["type"];
-  if (!value) return RopeType::kDefault;
-  const std::optional<RopeType> type = ParseRopeType(value.AsString());
-  if (!type) {
-    throw Error(ErrorCode::kUnsupported, value.where() +
-                                             ": expected default, linear, dynamic, llama3, yarn or longrope, found \"" +
-                                             value.AsString() + "\"");
-  }
-  return *type;
-}
-
-void ReadYarn(const JsonRef& scaling, RopeConfig* rope) {
-  rope->beta_fast = PositiveIfPresent(scaling, "beta_fast").value_or(32);
-  rope->beta_slow = PositiveIfPresent(scaling, "beta_slow").value_or(1);
-  rope->truncate = scaling["truncate"].BoolOr(true);
-  if (scaling["mscale"]) rope->mscale = scaling["mscale"].AsDouble();
-  if (scaling["mscale_all_dim"]) rope->mscale_all_dim = scaling["mscale_all_dim"].AsDouble();
-}
-
-void ReadLongRope(const JsonRef& scaling, RopeConfig* rope) {
-  rope->short_factor = scaling["short_factor"].AsDoubles();
-  rope->long_factor = scaling["long_factor"].AsDoubles();
-  const auto pairs = static_cast<size_t>(rope->dim / 2);
-  for (const char* const key : {"short_factor", "long_factor"}) {
-    const std::vector<double> values = scaling[key].AsDoubles();
-    if (values.size() != pairs) scaling[key].Fail("a list of " + std::to_string(pairs) + " numbers");
-    for (size_t i = 0; i < values.size(); ++i) ReadPositive(scaling[key].at(i));
-  }
+std::string DTypeText(const JsonRef& value) {
+  const std::string& name = value.AsString();
+  return name.starts_with("torch.") ? name.substr(6) : name;
 }
 
 }  // namespace
@@ -62,54 +23,58 @@ int64_t ReadSizeOr(const JsonRef& config, std::string_view key, int64_t fallback
   return config[key] ? ReadSize(config, key) : fallback;
 }
 
-DType ReadModelDType(const JsonRef& config, const Checkpoint& checkpoint) {
-  const JsonRef value = config["torch_dtype"] ? config["torch_dtype"] : config["dtype"];
-  if (value && value.AsString() != "auto") {
-    std::string name = value.AsString();
-    if (name.starts_with("torch.")) name = name.substr(6);
-    if (name == "bfloat16") return DType::kBF16;
-    if (name == "float16" || name == "half") return DType::kF16;
-    if (name == "float32" || name == "float") return DType::kF32;
-    throw Error(ErrorCode::kUnsupported,
-                value.where() + ": expected bfloat16, float16 or float32, found \"" + name + "\"");
-  }
-  return FirstFloatDType(checkpoint);
+double ReadPositive(const JsonRef& value) {
+  const double number = value.AsDouble();
+  if (!std::isfinite(number) || number <= 0) value.Fail("a positive number");
+  return number;
 }
 
-RopeConfig ReadRope(const JsonRef& config, int64_t dim, double default_theta) {
-  const JsonRef scaling = config["rope_scaling"] ? config["rope_scaling"] : config["rope_parameters"];
-  if (dim % 2 != 0) config["head_dim"].Fail("an even number of rotated elements of a head, not " + std::to_string(dim));
-  RopeConfig rope;
-  rope.dim = dim;
-  const JsonRef theta = config["rope_theta"] ? config["rope_theta"] : scaling["rope_theta"];
-  rope.theta = theta ? ReadPositive(theta) : default_theta;
-  rope.max_position = ReadSizeOr(config, "max_position_embeddings", 2048);
-  if (!scaling) return rope;
-  rope.type = ReadRopeType(scaling);
-  if (rope.type == RopeType::kDefault) return rope;
-  const JsonRef original = scaling["original_max_position_embeddings"] ? scaling["original_max_position_embeddings"]
-                                                                       : config["original_max_position_embeddings"];
-  if (original) rope.original_max_position = original.AsInt(1, kLargestSize);
-  const std::optional<double> factor = PositiveIfPresent(scaling, "factor");
-  if (!factor && rope.type != RopeType::kLongRope) scaling["factor"].Fail("a positive number");
-  rope.factor = factor.value_or(rope.original_max_position ? static_cast<double>(rope.max_position) /
-                                                                 static_cast<double>(*rope.original_max_position)
-                                                           : 1.0);
-  rope.attention_factor = PositiveIfPresent(scaling, "attention_factor");
-  if (rope.type == RopeType::kLlama3) {
-    if (!rope.original_max_position) scaling["original_max_position_embeddings"].Fail("an integer");
-    rope.low_freq_factor = ReadPositive(scaling["low_freq_factor"]);
-    rope.high_freq_factor = ReadPositive(scaling["high_freq_factor"]);
-    if (rope.high_freq_factor <= rope.low_freq_factor)
-      scaling["high_freq_factor"].Fail("a number above low_freq_factor");
+double PositiveOr(const JsonRef& value, double fallback) { return value ? ReadPositive(value) : fallback; }
+
+void TellDisagreement(const JsonRef& used, const JsonRef& other) {
+  if (!used || !other) return;
+  const std::string one = used.value()->Dump(), two = other.value()->Dump();
+  const std::optional<double> a = used.value()->number(), b = other.value()->number();
+  if (one == two || (a && b && *a == *b)) return;
+  LogWarning(used.where() + " (" + one + ") and " + other.where() + " (" + two +
+             ") disagree; the first one is used. Remove the one that is wrong");
+}
+
+JsonRef FirstOf(const JsonRef& object, std::initializer_list<const char*> keys) {
+  std::vector<JsonRef> found;
+  for (const char* const key : keys) {
+    if (object[key]) found.push_back(object[key]);
   }
-  if (rope.type == RopeType::kYarn) ReadYarn(scaling, &rope);
-  if (rope.type == RopeType::kLongRope) ReadLongRope(scaling, &rope);
-  return rope;
+  for (const JsonRef& other : found) TellDisagreement(found.front(), other);
+  return found.empty() ? object[*keys.begin()] : found.front();
+}
+
+DType ReadModelDType(const JsonRef& config, const Checkpoint& checkpoint) {
+  const JsonRef newer = config["dtype"], older = config["torch_dtype"];
+  if (newer && older && DTypeText(newer) != DTypeText(older)) TellDisagreement(newer, older);
+  const JsonRef value = newer ? newer : older;
+  if (!value || value.AsString() == "auto") return FirstFloatDType(checkpoint);
+  const std::string name = DTypeText(value);
+  if (name == "bfloat16") return DType::kBF16;
+  if (name == "float16" || name == "half") return DType::kF16;
+  if (name == "float32" || name == "float") return DType::kF32;
+  throw Error(ErrorCode::kUnsupported,
+              value.where() + ": expected bfloat16, float16 or float32, found \"" + name + "\"");
+}
+
+std::vector<std::string> ReadLayerTypes(const JsonRef& config, int64_t layers) {
+  const JsonRef list = config["layer_types"];
+  if (!list) return {};
+  std::vector<std::string> types = list.AsStrings();
+  if (static_cast<int64_t>(types.size()) != layers) {
+    list.Fail("one entry for each of " + std::to_string(layers) + " layers (num_hidden_layers), not " +
+              std::to_string(types.size()));
+  }
+  return types;
 }
 
 Activation ReadActivation(const JsonRef& config) {
-  const JsonRef value = config["hidden_act"] ? config["hidden_act"] : config["hidden_activation"];
+  const JsonRef value = FirstOf(config, {"hidden_act", "hidden_activation"});
   if (!value) return Activation::kSilu;
   const std::optional<Activation> act = ParseActivation(value.AsString());
   if (!act) {
@@ -144,27 +109,56 @@ DecoderSizes ReadDecoderSizes(const JsonRef& config, int64_t default_head_dim) {
   return sizes;
 }
 
-void RefuseSlidingWindow(const JsonRef& config, bool window_key_alone_counts) {
-  const JsonRef use = config["use_sliding_window"];
-  const bool on = use ? use.AsBool() : window_key_alone_counts && config["sliding_window"].present();
-  if (!on) return;
-  const JsonRef culprit = use ? use : config["sliding_window"];
-  throw Error(
-      ErrorCode::kUnsupported,
-      culprit.where() + ": expected no sliding window, found one in use (" + culprit.value()->Dump() + ")",
-      "attention windows are not computed; if no calibration text is longer than the window, set the key to null");
+void RequireLayerTypes(const JsonRef& config, std::initializer_list<std::string_view> kinds) {
+  if (!config["layer_types"]) return;
+  for (const std::string& kind : config["layer_types"].AsStrings()) {
+    if (std::find(kinds.begin(), kinds.end(), kind) != kinds.end()) continue;
+    std::string expected;
+    for (const std::string_view each : kinds) expected += (expected.empty() ? "" : " or ") + std::string(each);
+    throw Error(ErrorCode::kUnsupported,
+                config["layer_types"].where() + ": expected " + expected + ", found \"" + kind + "\"");
+  }
+}
+
+std::optional<AttentionWindow> ReadWindow(const JsonRef& config, int64_t layers, const WindowRules& rules) {
+  const JsonRef use = config["use_sliding_window"], size = config["sliding_window"];
+  if (use && !use.AsBool()) return std::nullopt;
+  const bool absent = size.value() == nullptr;  // null means that there is none
+  if (!size && !(absent && rules.default_size > 0 && (use || rules.always))) return std::nullopt;
+  bool windowed = rules.always;
+  if (!windowed && config["layer_types"]) {
+    const std::vector<std::string> types = config["layer_types"].AsStrings();
+    windowed = std::find(types.begin(), types.end(), "sliding_attention") != types.end();
+  } else if (!windowed && use) {
+    windowed = !rules.first_layer_key || config[rules.first_layer_key].IntOr(0) < layers;
+  }
+  if (!windowed) return std::nullopt;
+  AttentionWindow window;
+  window.tokens = size ? size.AsInt(1, int64_t{1} << 40) : rules.default_size;
+  window.where = size.where() + (size ? "" : " (absent, so " + std::to_string(window.tokens) + ")");
+  return window;
+}
+
+bool IsOff(const Json& value) {
+  const std::optional<double> number = value.number();
+  const std::optional<bool> flag = value.boolean();
+  if (value.is_null() || (flag && !*flag) || (number && (*number == 0 || *number == 1))) return true;
+  if (const JsonArray* const list = value.array()) return list->empty();
+  if (const JsonObject* const object = value.object()) return object->empty();
+  return value.string() != nullptr && value.string()->empty();
 }
 
 void RefuseKeys(const JsonRef& config, std::initializer_list<const char*> keys) {
   for (const char* const key : keys) {
     const JsonRef value = config[key];
-    if (!value) continue;
-    const std::optional<double> number = value.value()->number();
-    const std::optional<bool> flag = value.value()->boolean();
-    if ((number && (*number == 0 || *number == 1)) || (flag && !*flag)) continue;
-    throw Error(ErrorCode::kUnsupported, value.where() + ": expected it to be absent, found " + value.value()->Dump() +
-                                             ", which changes the forward pass in a way that is not computed here");
+    if (value && !IsOff(*value.value())) RefuseKey(value);
   }
+}
+
+void RefuseKey(const JsonRef& value) {
+  throw Error(ErrorCode::kUnsupported, value.where() + ": expected it to be absent, found " +
+                                           value.value()->Dump().substr(0, 80) +
+                                           ", which changes the forward pass in a way that is not computed here");
 }
 
 bool ReadTied(const JsonRef& config, const Checkpoint& checkpoint, bool default_tied) {

@@ -2,31 +2,45 @@
 // an Error that names the key, what was expected and what was found.
 #pragma once
 
+#include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "io/json_ref.h"
+#include "model/layout.h"
 #include "ops/elementwise.h"
-#include "ops/rope.h"
 #include "tensor/dtype.h"
 
 namespace modelslim {
 
 class Checkpoint;
 
-// A size: an integer from 1 to 2^24 (kinds of things that are counted per layer or per token), required or with a
-// default.
+inline constexpr int64_t kLargestSize = int64_t{1} << 24;
+
+// A size: an integer from 1 to kLargestSize (kinds of things that are counted per layer or per token), required or with
+// a default.
 int64_t ReadSize(const JsonRef& config, std::string_view key);
 int64_t ReadSizeOr(const JsonRef& config, std::string_view key, int64_t fallback);
 
-// torch_dtype (or its newer name "dtype"), else the type of the first floating tensor, as models are loaded with
-// "auto".
+// A finite number above 0.
+double ReadPositive(const JsonRef& value);
+double PositiveOr(const JsonRef& value, double fallback);
+
+// The same value under several names, as releases of transformers have called it: the first of `keys` that is there
+// (else the first key, absent). A warning tells of others that are there and differ.
+JsonRef FirstOf(const JsonRef& object, std::initializer_list<const char*> keys);
+// The warning itself, if both are there and differ.
+void TellDisagreement(const JsonRef& used, const JsonRef& other);
+
+// dtype (or its older name torch_dtype), else the type of the first floating tensor, as models are loaded with "auto".
 DType ReadModelDType(const JsonRef& config, const Checkpoint& checkpoint);
 
-// rope_theta and rope_scaling (or the newer rope_parameters, which holds both) for `dim` rotated elements of a head.
-// Throws Error(kUnsupported) for a rope type that we do not compute.
-RopeConfig ReadRope(const JsonRef& config, int64_t dim, double default_theta = 10000.0);
+// layer_types: the kind of every layer; empty when the file has no such key.
+std::vector<std::string> ReadLayerTypes(const JsonRef& config, int64_t layers);
+// Throws Error(kUnsupported) when layer_types has another kind than these.
+void RequireLayerTypes(const JsonRef& config, std::initializer_list<std::string_view> kinds);
 
 // hidden_act, by default silu. Throws Error(kUnsupported) for a name we do not know.
 Activation ReadActivation(const JsonRef& config);
@@ -39,12 +53,21 @@ struct DecoderSizes {
 };
 DecoderSizes ReadDecoderSizes(const JsonRef& config, int64_t default_head_dim = 0);
 
-// Throws Error(kUnsupported) when windowed attention is switched on: "use_sliding_window" (Qwen), or a "sliding_window"
-// that is not null where `window_key_alone_counts` (Mistral).
-void RefuseSlidingWindow(const JsonRef& config, bool window_key_alone_counts);
-// Throws Error(kUnsupported) when one of these keys is present with a value other than null, false, 0 or 1: they change
-// the forward in a way that the family does not compute.
+// How a family switches windowed attention on and off. In all of them use_sliding_window: false and sliding_window:
+// null mean that there is no window, and sliding_attention in layer_types that there is one.
+struct WindowRules {
+  bool always = false;                    // sliding_window alone means that every layer has it (Mistral)
+  int64_t default_size = 0;               // what an absent sliding_window means; 0: no window
+  const char* first_layer_key = nullptr;  // with use_sliding_window, the layers from this one on have it
+};
+std::optional<AttentionWindow> ReadWindow(const JsonRef& config, int64_t layers, const WindowRules& rules);
+
+// null, false, 0, 1, "" and empty lists and objects: values that leave a forward pass alone.
+bool IsOff(const Json& value);
+// Throws Error(kUnsupported) when one of these keys is present with another value: they change the forward in a way
+// that the family does not compute.
 void RefuseKeys(const JsonRef& config, std::initializer_list<const char*> keys);
+[[noreturn]] void RefuseKey(const JsonRef& value);
 
 // The head shares the embedding: the file says so (or is silent and `default_tied`) and has no head of its own.
 bool ReadTied(const JsonRef& config, const Checkpoint& checkpoint, bool default_tied = false);

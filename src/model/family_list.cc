@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/log.h"
 #include "io/checkpoint.h"
 #include "io/json_ref.h"
 #include "model/checkpoint_facts.h"
@@ -11,6 +10,8 @@
 #include "model/families/qwen3_moe.h"
 #include "model/families/qwen3_next.h"
 #include "model/family.h"
+#include "model/llama_like.h"
+#include "model/multimodal.h"
 
 namespace modelslim {
 namespace {
@@ -41,38 +42,13 @@ bool Contains(const std::vector<std::string_view>& list, std::string_view name) 
   return std::find(list.begin(), list.end(), name) != list.end();
 }
 
-// The tensors of a first layer that is exactly Llama's or Qwen's, and no other layer kind.
-bool LooksDense(const Checkpoint& checkpoint) {
-  constexpr std::string_view kLayer = "model.layers.0.";
-  static const std::vector<std::string_view> kRequired = {
-      "self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight",
-      "self_attn.o_proj.weight", "mlp.gate_proj.weight",    "mlp.up_proj.weight",
-      "mlp.down_proj.weight",    "input_layernorm.weight",  "post_attention_layernorm.weight"};
-  static const std::vector<std::string_view> kOptional = {
-      "self_attn.q_proj.bias",   "self_attn.k_proj.bias",  "self_attn.v_proj.bias", "self_attn.o_proj.bias",
-      "mlp.gate_proj.bias",      "mlp.up_proj.bias",       "mlp.down_proj.bias",    "self_attn.rotary_emb.inv_freq",
-      "self_attn.q_norm.weight", "self_attn.k_norm.weight"};
-  size_t found = 0;
-  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
-    if (!tensor.name.starts_with(kLayer)) continue;
-    const std::string_view rest = std::string_view(tensor.name).substr(kLayer.size());
-    if (Contains(kRequired, rest)) {
-      ++found;
-    } else if (!Contains(kOptional, rest) && !rest.ends_with("_scale_inv")) {
-      return false;
-    }
-  }
-  return found == kRequired.size();
-}
-
 template <const auto& kAdapter>
 Made MakeAny(const Json& config, const Checkpoint& checkpoint) {
   const std::string type = ConfigType(config);
   for (const Architecture& architecture : Architectures()) {
     if (Contains(architecture.config_types, type)) return architecture.make(kAdapter, config, checkpoint);
   }
-  LogWarning("config.json: model_type \"" + type +
-             "\" is not known; its tensors are those of Llama, so it is computed as Llama");
+  TellLlama(config);
   return MakeDense(kAdapter, config, checkpoint);
 }
 
@@ -156,15 +132,43 @@ const FamilyEntry& FindFamily(std::string_view model_type, bool* known) {
   return found != list.end() ? *found : list.front();
 }
 
-Made MakeFamily(const FamilyEntry& entry, const Json& config, const Checkpoint& checkpoint) {
-  const std::string type = ConfigType(config);
-  const bool dense_by_tensors =
-      entry.adapter == kDefault && !Contains(entry.config_types, type) && LooksDense(checkpoint);
-  if (!Contains(entry.config_types, type) && !dense_by_tensors) {
+namespace {
+
+// The adapters that would take a model of this type, for a message; empty when none does.
+std::string AdaptersFor(std::string_view type) {
+  std::vector<std::string_view> names;
+  for (const FamilyEntry& entry : Families()) {
+    if (Contains(entry.config_types, type)) names.push_back(entry.adapter);
+  }
+  return Listed(names);
+}
+
+[[noreturn]] void RefuseType(const FamilyEntry& entry, const std::string& type, const std::string& not_llama) {
+  const std::string found = type.empty() ? "no model_type" : "\"" + type + "\"";
+  const std::string expected = "config.json: model_type: expected " + Listed(entry.config_types);
+  if (entry.adapter == kDefault) {
     throw Error(ErrorCode::kUnsupported,
-                "config.json: model_type: expected " + Listed(entry.config_types) + " for the adapter \"" +
-                    std::string(entry.adapter) + "\", found \"" + type + "\"",
-                "choose --model_type to match the checkpoint, or --model_type default");
+                expected + ", found " + found + ", which cannot be computed as Llama either: " + not_llama,
+                "this version has no family for this model; 'modelslim models' lists those it has");
+  }
+  const std::string what = expected + " for the adapter \"" + std::string(entry.adapter) + "\", found " + found;
+  const std::string adapters = AdaptersFor(type);
+  if (!adapters.empty()) {
+    throw Error(ErrorCode::kUnsupported, what, "leave --model_type out, or give one of " + adapters);
+  }
+  throw Error(ErrorCode::kUnsupported, what,
+              not_llama.empty() ? "leave --model_type out: the tensors are those of Llama"
+                                : "this version has no family for this model; 'modelslim models' lists those it has");
+}
+
+}  // namespace
+
+Made MakeFamily(const FamilyEntry& entry, const Json& config, const Checkpoint& checkpoint) {
+  RefuseMultimodal(config);
+  const std::string type = ConfigType(config);
+  if (!Contains(entry.config_types, type)) {
+    const std::string not_llama = WhyNotLlama(config, checkpoint);
+    if (entry.adapter != kDefault || !not_llama.empty()) RefuseType(entry, type, not_llama);
   }
   Made family = entry.make(config, checkpoint);
   family->facts_ = FactsOf(config);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,13 +48,24 @@ struct BlockInfo {
   std::vector<std::string> attention;  // names of the attention modules inside ("model.layers.3.self_attn")
 };
 
+// Attention that does not see more than the last `tokens` of a sequence, itself included. The forward pass does not
+// compute it, so its results are right for sequences that are no longer.
+struct AttentionWindow {
+  int64_t tokens = 0;
+  std::string where;  // what says so: "config.json: sliding_window"
+};
+
 struct ModelLayout {
   std::vector<BlockInfo> blocks;
   std::vector<ModuleInfo> rest;  // embeddings, final norm, lm_head: outside of every block, never visited by processors
   DType dtype = DType::kBF16;    // of activations and, mostly, of parameters
-  // Tensors of the checkpoint that the model knowingly does not load ("model.layers.*.rotary_emb.inv_freq"), as
-  // prefixes or suffixes; anything else unknown is reported.
-  std::vector<std::string> ignored_prefixes, ignored_suffixes;
+  std::optional<AttentionWindow> window;
+  // Suffixes of tensors that can be made from config.json at any time ("model.layers.3.rotary_emb.inv_freq"): nothing
+  // is lost without them.
+  std::vector<std::string> ignored_suffixes;
+  // Prefixes of what the original leaves out of its output on purpose ("mtp." of Qwen3-Next); told, but no loss that
+  // needs the user's word.
+  std::vector<std::string> left_out_prefixes;
 };
 
 // The expert that a Linear belongs to: "model.layers.3.mlp.experts.7" of "model.layers.3.mlp.experts.7.up_proj"; empty

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <set>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
 
@@ -41,10 +43,10 @@ std::string Problem(const ParamInfo& param, const Checkpoint& checkpoint) {
   return "";
 }
 
-[[noreturn]] void ThrowInvalid(const Checkpoint& checkpoint, const std::string& problems) {
+[[noreturn]] void ThrowInvalid(const Checkpoint& checkpoint, const std::string& problems, const std::string& tip = "") {
   throw Error(ErrorCode::kInvalidModel,
               checkpoint.directory().string() + ": the weights do not fit config.json: " + problems,
-              "check that config.json belongs to these weights and that all shards are complete");
+              tip.empty() ? "take config.json and the weights from the same download" : tip);
 }
 
 class CheckpointSource : public WeightSource {
@@ -90,10 +92,44 @@ class CheckpointSource : public WeightSource {
   const Checkpoint* checkpoint_;
 };
 
+// The number of decoder layers that the checkpoint has in one piece from the first one on.
+size_t LayersIn(const Checkpoint& checkpoint) {
+  std::set<size_t> layers;
+  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
+    constexpr std::string_view kLayers = "model.layers.";
+    if (!tensor.name.starts_with(kLayers)) continue;
+    const std::string number =
+        tensor.name.substr(kLayers.size(), tensor.name.find('.', kLayers.size()) - kLayers.size());
+    if (!number.empty() && number.size() < 6 && number.find_first_not_of("0123456789") == std::string::npos)
+      layers.insert(std::stoul(number));
+  }
+  size_t count = 0;
+  for (const size_t layer : layers) count += layer == count ? 1 : 0;
+  return count;
+}
+
+// What can be done about parameters that are not there, or of another shape.
+std::string TipFor(const std::vector<std::string>& problems, const ModelLayout& layout, const Checkpoint& checkpoint) {
+  const size_t has = LayersIn(checkpoint), expected = layout.blocks.size();
+  if (has == 0) {
+    return "the names are those of another architecture or of another framework: give the model as Hugging Face "
+           "transformers saves it, with its config.json";
+  }
+  if (problems.size() == 1 && checkpoint.Find("lm_head.weight") == nullptr && problems[0].starts_with("lm_head.")) {
+    return "a model whose head is its embedding has \"tie_word_embeddings\": true in config.json; one without any head "
+           "(for "
+           "embeddings or classes) is not quantized here";
+  }
+  if (has < expected) {
+    return "config.json tells of " + std::to_string(expected) + " layers, the weights have " + std::to_string(has) +
+           ": correct num_hidden_layers, or give the weights of the whole model";
+  }
+  return "take config.json and the weights from the same download: its sizes or its model_type are not those of the "
+         "weights";
+}
+
 bool IsIgnored(const ModelLayout& layout, const std::string& name) {
-  return std::any_of(layout.ignored_prefixes.begin(), layout.ignored_prefixes.end(),
-                     [&](const std::string& prefix) { return name.starts_with(prefix); }) ||
-         std::any_of(layout.ignored_suffixes.begin(), layout.ignored_suffixes.end(),
+  return std::any_of(layout.ignored_suffixes.begin(), layout.ignored_suffixes.end(),
                      [&](const std::string& suffix) { return name.ends_with(suffix); });
 }
 
@@ -119,15 +155,18 @@ std::vector<std::string> CheckAgainstCheckpoint(const ModelLayout& layout, const
   };
   for (const BlockInfo& block : layout.blocks) check(block.modules);
   check(layout.rest);
+  std::vector<std::string> unknown;
+  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
+    if (!loaded.contains(tensor.name) && !IsIgnored(layout, tensor.name)) unknown.push_back(tensor.name);
+  }
   if (!problems.empty()) {
     std::string text;
     for (size_t i = 0; i < std::min(kShown, problems.size()); ++i) text += (i > 0 ? "; " : "") + problems[i];
     if (problems.size() > kShown) text += "; and " + std::to_string(problems.size() - kShown) + " more";
-    ThrowInvalid(checkpoint, text);
-  }
-  std::vector<std::string> unknown;
-  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
-    if (!loaded.contains(tensor.name) && !IsIgnored(layout, tensor.name)) unknown.push_back(tensor.name);
+    if (!unknown.empty())
+      text += "; the weights have instead: " + unknown.front() +
+              (unknown.size() > 1 ? " and " + std::to_string(unknown.size() - 1) + " more" : "");
+    ThrowInvalid(checkpoint, text, TipFor(problems, layout, checkpoint));
   }
   return unknown;
 }

@@ -29,6 +29,8 @@ struct RopeConfig {
   std::optional<double> attention_factor;            // yarn, longrope
   std::optional<double> mscale, mscale_all_dim;      // yarn
   std::vector<double> short_factor, long_factor;     // longrope: dim / 2 divisors each
+
+  bool operator==(const RopeConfig&) const = default;
 };
 
 // Frequencies of the dim/2 pairs for a sequence of `length` tokens (which matters to dynamic and longrope only),

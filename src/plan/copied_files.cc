@@ -1,12 +1,12 @@
 #include "plan/copied_files.h"
 
 #include <algorithm>
-#include <iterator>
 #include <string_view>
 #include <utility>
 
 #include "base/error.h"
 #include "io/json.h"
+#include "io/model_directory.h"
 #include "plan/plan.h"
 #include "plan/source_links.h"
 
@@ -15,19 +15,7 @@ namespace {
 
 constexpr std::string_view kDescription = "quant_model_description.json";
 
-bool IsCopied(const std::string& name) {
-  if (name.ends_with("index.json") || name == kDescription) return false;
-  return name.ends_with(".json") || name.ends_with(".py") || name.ends_with(".txt") || name.ends_with(".jinja");
-}
-
-// What a loader cannot do without: an output that lacks it would be of no use.
-bool IsNeeded(const std::string& name) {
-  constexpr std::string_view kBeginnings[] = {
-      "config.json",  "tokenizer",         "vocab",        "merges", "special_tokens_map",
-      "added_tokens", "generation_config", "chat_template"};
-  return std::any_of(std::begin(kBeginnings), std::end(kBeginnings),
-                     [&name](std::string_view beginning) { return name.starts_with(beginning); });
-}
+bool IsCopied(const std::string& name) { return IsModelFile(name) && name != kDescription; }
 
 std::string WhereItLeads(const fs::path& link) {
   std::error_code error;
@@ -70,7 +58,7 @@ std::vector<CopiedFile> FilesToCopy(const fs::path& model_path, const Family& fa
     std::error_code ignored;
     if (entry.is_symlink(ignored) && !links.MayCopy(entry.path())) {
       const std::string what = WhereItLeads(entry.path());
-      if (IsNeeded(name))
+      if (IsNeededFile(name))
         throw Error(ErrorCode::kSecurity, entry.path().string() + ": expected a file of the model, found " + what,
                     "put the file itself in the place of the link (a copy, or download it again)");
       plan.Warn(entry.path().string(), "is " + what + ", so it is not copied into the output");

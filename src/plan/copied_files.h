@@ -11,10 +11,11 @@ namespace modelslim {
 
 struct CopiedFile;
 
-// Every top-level *.json, *.py, *.txt and *.jinja except index files and whatever the output itself is called.
-// config.json loses `quantization_config` and gains the family's keys; it is only rewritten when something changes. A
-// link that must not be followed (SourceLinks) is an Error where loaders need the file, and else left out with a
-// warning in `plan`. Files that cannot be read are an Error.
+// Every top-level file that IsModelFile() counts (the original takes *.json and *.py; a server also wants templates,
+// and the tokenizer where it is no JSON), except what the output itself is called. config.json loses
+// `quantization_config` and gains the family's keys; it is only rewritten when something changes. A link that must not
+// be followed (SourceLinks) is an Error where loaders need the file, and else left out with a warning in `plan`. Files
+// that cannot be read are an Error.
 std::vector<CopiedFile> FilesToCopy(const fs::path& model_path, const Family& family, ModelPlan& plan);
 
 }  // namespace modelslim

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "io/hash.h"
 #include "plan/copied_files.h"
+#include "plan/lost_tensors.h"
 #include "plan/output_tensors.h"
 #include "plan/patterns.h"
 #include "plan/server_notes.h"
@@ -52,6 +53,12 @@ void RefusePrior(const TextSpec& spec) {
               "remove spec.prior");
 }
 
+void ReportLosses(RunPlan& plan, const std::vector<std::string>& drop, const fs::path& model_path) {
+  for (const std::string& pattern : CheckLosses(plan.unused, drop, model_path.string())) {
+    plan.model.Warn("--drop " + pattern, "matches no tensor that would be lost");
+  }
+}
+
 uint64_t ParamBytes(const ModuleInfo& module) {
   uint64_t bytes = 0;
   for (const ParamInfo& param : module.params) {
@@ -86,7 +93,8 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
   plan.model.december_2025 = options.compat.december_2025;
   plan.model.mends = options.mends;
   plan.processors = MakeProcessors(spec.process, family);
-  plan.unloaded = CheckAgainstCheckpoint(family.layout(), checkpoint);
+  plan.unused = GroupUnused(family.layout(), checkpoint, CheckAgainstCheckpoint(family.layout(), checkpoint));
+  ReportLosses(plan, options.drop, model_path);
   if (spec.runner == RunnerKind::kDpLayerWise) {
     plan.model.Warn(recipe.file,
                     "runner dp_layer_wise: this version works in one process, layer by layer; the result is the same");

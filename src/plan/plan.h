@@ -12,6 +12,7 @@
 #include "format/layout.h"
 #include "io/checkpoint.h"
 #include "model/family.h"
+#include "model/unused_tensors.h"
 #include "processor/processor.h"
 #include "servers/server.h"
 
@@ -46,13 +47,14 @@ struct RunPlan {
   DescriptionGlobals globals;
   std::vector<CopiedFile> copied;
   std::vector<BlockCost> blocks;      // one per block, then one for what is outside of them
-  std::vector<std::string> unloaded;  // tensors of the checkpoint that the model does not use
+  std::vector<UnusedTensors> unused;  // what of the checkpoint no output will hold, and why
 };
 
 struct PlanOptions {
   Compat compat;
   ModelPlan::Mends mends;
   ServerChoice servers = EveryServer();  // whose loaders the notes are about
+  std::vector<std::string> drop;         // patterns of tensors that may be lost; see CheckLosses()
 };
 
 // Throws Error when the recipe cannot be run on this model; warnings and remarks are in plan.model.notes.

@@ -115,7 +115,92 @@ TEST_F(CheckpointTest, NamesWhatIsMissing) {
 TEST_F(CheckpointTest, NamesADanglingLink) {
   fs::remove(dir_ / kSecond);
   fs::create_symlink("nowhere", dir_ / kSecond);
-  Refused(ErrorCode::kInvalidModel, {"missing: 'model-00002-of-00002.safetensors'"});
+  Refused(ErrorCode::kInvalidModel, {kSecond, "found a link to a file that is not there ('nowhere')"});
+}
+
+// ---- index, whole file and shards that do not go together ----
+
+TEST_F(CheckpointTest, ACompleteSetNeedsNoIndex) {
+  fs::remove(dir_ / "model.safetensors.index.json");
+  const Checkpoint checkpoint(dir_.path());
+  EXPECT_EQ(checkpoint.tensors().size(), 3u);
+  EXPECT_EQ(Element(checkpoint.Get("c"), 0), 4.0f);
+  ASSERT_EQ(checkpoint.warnings().size(), 1u);
+  EXPECT_THAT(checkpoint.warnings()[0], ::testing::HasSubstr("model.safetensors.index.json is missing; the 2 files"));
+}
+
+TEST_F(CheckpointTest, AnIncompleteSetNamesWhatIsMissing) {
+  fs::remove(dir_ / "model.safetensors.index.json");
+  fs::remove(dir_ / kFirst);
+  Refused(ErrorCode::kInvalidModel, {"expected 2 weight files, found 1; missing: 'model-00001-of-00002.safetensors'"});
+}
+
+TEST_F(CheckpointTest, TwoSetsWithoutAnIndexAreNotGuessed) {
+  fs::remove(dir_ / "model.safetensors.index.json");
+  fs::copy_file(dir_ / kFirst, dir_ / "model-00001-of-00001.safetensors");
+  Refused(ErrorCode::kInvalidModel,
+          {"files of two exports: 'model-00001-of-00001.safetensors' and 'model-00001-of-00002.safetensors'"});
+}
+
+TEST_F(CheckpointTest, ASetThatRepeatsATensorSaysSo) {
+  fs::remove(dir_ / "model.safetensors.index.json");
+  WriteSafetensors(dir_ / kSecond, {{"c", Values({4}).view()}, {"a", Values({9}).view()}});
+  const Checkpoint checkpoint(dir_.path());
+  EXPECT_EQ(checkpoint.tensors().size(), 3u);
+  EXPECT_EQ(Element(checkpoint.Get("a"), 0), 3.0f);
+  EXPECT_THAT(checkpoint.warnings(), ::testing::Contains(::testing::HasSubstr("a second file holds 'a'")));
+}
+
+TEST_F(CheckpointTest, AnIndexWhoseShardsAreGoneYieldsToTheWholeFile) {
+  fs::remove(dir_ / kFirst);
+  fs::remove(dir_ / kSecond);
+  WriteSafetensors(dir_ / "model.safetensors", {{"x", Values({7}).view()}});
+  const Checkpoint checkpoint(dir_.path());
+  EXPECT_EQ(checkpoint.shards(), (std::vector<std::string>{"model.safetensors"}));
+  EXPECT_EQ(Element(checkpoint.Get("x"), 0), 7.0f);
+  ASSERT_EQ(checkpoint.warnings().size(), 1u);
+  EXPECT_THAT(checkpoint.warnings()[0], ::testing::HasSubstr("index.json is out of date"));
+}
+
+TEST_F(CheckpointTest, AnIndexWithItsShardsIsPreferredAndTheWholeFileNamed) {
+  WriteSafetensors(dir_ / "model.safetensors", {{"x", Values({7}).view()}});
+  const Checkpoint checkpoint(dir_.path());
+  EXPECT_EQ(checkpoint.Find("x"), nullptr);
+  ASSERT_EQ(checkpoint.warnings().size(), 1u);
+  EXPECT_THAT(checkpoint.warnings()[0], ::testing::HasSubstr("model.safetensors is not used"));
+}
+
+TEST_F(CheckpointTest, ShardsOfAnotherExportAreNamed) {
+  fs::rename(dir_ / kFirst, dir_ / "model-00001-of-00009.safetensors");
+  fs::rename(dir_ / kSecond, dir_ / "model-00002-of-00009.safetensors");
+  Refused(ErrorCode::kInvalidModel,
+          {"missing: 'model-00001-of-00002.safetensors'", "there are instead: 'model-00001-of-00009.safetensors'"});
+}
+
+TEST_F(CheckpointTest, SaysWhatOtherWeightsAre) {
+  const std::pair<const char*, const char*> cases[] = {{"adapter_model.safetensors", "merge it into its base model"},
+                                                       {"consolidated.safetensors", "the publisher's own format"},
+                                                       {"model-q4.gguf", "quantized already"},
+                                                       {"pytorch_model.bin", "convert the weights to safetensors"},
+                                                       {"weights.safetensors", "rename it to model.safetensors"}};
+  for (const auto& [name, tip] : cases) {
+    const TemporaryDirectory dir;
+    dir.Write(name, "x");
+    EXPECT_THAT(ErrorOf([&] { Checkpoint{dir.path()}; }).tip(), ::testing::HasSubstr(tip)) << name;
+  }
+}
+
+TEST_F(CheckpointTest, RenamesTensors) {
+  Checkpoint checkpoint(dir_.path());
+  checkpoint.Rename([](const std::string& name) { return name == "c" ? name : "x." + name; });
+  EXPECT_EQ(checkpoint.Find("a"), nullptr);
+  EXPECT_EQ(Element(checkpoint.Get("x.a"), 0), 3.0f);
+  EXPECT_EQ(Element(checkpoint.Get(*checkpoint.Find("x.b")), 1), 2.0f);
+  checkpoint.WillNeed("x.b");
+  checkpoint.DontNeed("x.b");
+  EXPECT_EQ(Element(checkpoint.Get("c"), 2), 6.0f);
+  ExpectError([&] { checkpoint.Rename([](const std::string&) { return std::string("same"); }); },
+              ErrorCode::kInvalidModel, {"two tensors would both be 'same'"});
 }
 
 TEST_F(CheckpointTest, NamesATruncatedShard) {

@@ -405,7 +405,6 @@ class RefusalTest : public testing::Test {
 
 TEST_F(RefusalTest, NamesKeyAndValue) {
   EXPECT_EQ(Try("Qwen2.5-7B-Instruct", ErrorCode::kUnexpected), "");
-  EXPECT_THAT(TryWith("use_sliding_window", true), HasSubstr("use_sliding_window"));
   EXPECT_THAT(TryWith("hidden_act", "swiglu_oai"),
               HasSubstr("hidden_act: expected silu or another activation that we compute, found \"swiglu_oai\""));
   EXPECT_THAT(TryWith("partial_rotary_factor", 0.5), HasSubstr("partial_rotary_factor"));

@@ -96,10 +96,9 @@ TEST_F(SourceTest, DequantizesBlocks) {
 
 TEST_F(SourceTest, ChecksALayout) {
   const Tensor w = Tensor::Zeros(DType::kF32, {2, 2});
-  Write({{"a.weight", w.view()}, {"b.weight", w.view()}, {"mtp.x", w.view()}, {"a.rotary_emb.inv_freq", w.view()}});
+  Write({{"a.weight", w.view()}, {"b.weight", w.view()}, {"a.rotary_emb.inv_freq", w.view()}});
   ModelLayout layout;
   layout.rest = {LinearInfo("a", 2, 2, DType::kF32)};
-  layout.ignored_prefixes = {"mtp."};
   layout.ignored_suffixes = {".inv_freq"};
   EXPECT_THAT(CheckAgainstCheckpoint(layout, *checkpoint_), ElementsAre("b.weight"));
   layout.rest.push_back(LinearInfo("b", 2, 2, DType::kF32));

@@ -7,6 +7,7 @@
 
 #include "model/config_reader.h"
 #include "model/family.h"
+#include "ops/rope.h"
 
 namespace modelslim {
 

@@ -6,6 +6,7 @@
 #include "model/checkpoint_facts.h"
 #include "model/parts/layout_builder.h"
 #include "model/parts/moe_config.h"
+#include "model/rope_config.h"
 
 namespace modelslim {
 namespace {
@@ -46,18 +47,21 @@ DeepseekConfig ReadDeepseek(const Json& config, const Checkpoint& checkpoint) {
   made.sizes.eps = ref["rms_norm_eps"].DoubleOr(1e-6);
   made.intermediate = ReadSizeOr(ref, "intermediate_size", 18432);
   made.moe_intermediate = ReadSizeOr(ref, "moe_intermediate_size", 2048);
-  const Json* const routed = config.Find("n_routed_experts");
-  made.experts = routed == nullptr ? 256 : routed->is_null() ? 0 : ref["n_routed_experts"].AsInt(0, 65536);
-  CheckExpertCount(ref, "n_routed_experts", made.sizes.layers + 1, made.experts);
+  // null is a choice here (a dense model), so only an absent key means the default.
+  const JsonRef count = FirstOf(ref, {"n_routed_experts", "num_local_experts"});
+  const Json* const routed = count.value();
+  made.experts = routed == nullptr ? 256 : routed->is_null() ? 0 : count.AsInt(0, 65536);
+  CheckExpertCount(count, made.sizes.layers + 1, made.experts);
   made.shared_experts = ref["n_shared_experts"] ? ref["n_shared_experts"].AsInt(0, 1024) : routed == nullptr ? 1 : 0;
   made.first_dense = ref["first_k_dense_replace"] ? ref["first_k_dense_replace"].AsInt(0, 10000) : 3;
   made.moe_frequency = ReadSizeOr(ref, "moe_layer_freq", 1);
   if (made.experts > 0) made.routing = ReadRouting(ref, made.experts);
   made.act = ReadActivation(ref);
-  made.rope = ReadRope(ref, made.mla.rope);
+  made.rope = ReadRope(ref, {.head_dim = made.mla.rope}, made.sizes.layers);
   made.dtype = ReadModelDType(ref, checkpoint);
   made.tied = ReadTied(ref, checkpoint);
   RefuseKeys(ref, {"attention_bias"});
+  if (!ref["rope_interleave"].BoolOr(true)) RefuseKey(ref["rope_interleave"]);
   made.mtp = HasTensor(checkpoint, LayerName(made.sizes.layers) + ".eh_proj.weight");
   if (HasTensor(checkpoint, LayerName(made.sizes.layers + 1) + ".eh_proj.weight")) {
     throw Error(ErrorCode::kUnsupported, "config.json: num_hidden_layers: expected at most one MTP layer after layer " +

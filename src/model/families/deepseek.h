@@ -10,6 +10,7 @@
 #include "model/parts/mla.h"
 #include "model/parts/moe.h"
 #include "ops/experts/routing_noaux.h"
+#include "ops/rope.h"
 
 namespace modelslim {
 

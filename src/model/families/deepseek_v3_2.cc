@@ -5,6 +5,7 @@
 
 #include "model/families/deepseek.h"
 #include "model/parts/layout_builder.h"
+#include "model/rope_config.h"
 #include "ops/attention/indexer.h"
 #include "ops/columns.h"
 
@@ -239,7 +240,7 @@ std::unique_ptr<Family> MakeDeepseekV32(std::string_view adapter, const Json& co
   if ((indexer.dim & (indexer.dim - 1)) != 0 || indexer.dim < made.mla.rope) {
     ref["index_head_dim"].Fail("a power of two, at least qk_rope_head_dim (" + std::to_string(made.mla.rope) + ")");
   }
-  if (!ref["rope_scaling"]) {
+  if (!HasRopeSettings(ref)) {
     // The published model's constants.
     made.rope.type = RopeType::kYarn;
     made.rope.factor = 40;

@@ -3,6 +3,7 @@
 #include "model/checkpoint_facts.h"
 #include "model/families/decoder_family.h"
 #include "model/parts/layout_builder.h"
+#include "model/rope_config.h"
 
 namespace modelslim {
 namespace {
@@ -11,12 +12,13 @@ namespace {
 struct DenseConfig {
   DecoderSizes sizes;
   int64_t intermediate = 0;
-  RopeConfig rope;
+  LayerRopes ropes;
   Activation act = Activation::kSilu;
   SelfAttentionBiases attention_bias;
   bool mlp_bias = false;
   bool qk_norm = false;
   bool tied = false;
+  std::optional<AttentionWindow> window;
   DType dtype = DType::kBF16;
 };
 
@@ -28,6 +30,7 @@ class DenseFamily : public DecoderFamily {
     for (int64_t i = 0; i < sizes_.layers; ++i) layout_.blocks.push_back(MakeBlockInfo(i));
     layout_.rest = HeadModules({sizes_.vocab, sizes_.hidden, config.dtype, config.tied});
     layout_.ignored_suffixes = {".rotary_emb.inv_freq"};
+    layout_.window = config.window;
   }
 
   std::vector<Subgraph> Subgraphs(int block) const override {
@@ -66,7 +69,8 @@ class DenseFamily : public DecoderFamily {
  private:
   AttentionHeads Heads() const { return {sizes_.heads, sizes_.kv_heads, sizes_.head_dim}; }
   Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x) const override {
-    return SelfAttention({Heads(), config_.rope, layout_.dtype, config_.qk_norm}, block, context, x);
+    const RopeConfig& rope = config_.ropes.of(block.info().index);
+    return SelfAttention({Heads(), rope, layout_.dtype, config_.qk_norm}, block, context, x);
   }
   Tensor GatedUnit(Block& block, const std::string& prefix, const ConstView& x, const RowGroups& groups,
                    Keep keep) const override {
@@ -110,10 +114,18 @@ class DenseFamily : public DecoderFamily {
 
 // Keys of architectures that look like Llama but compute something else.
 void RefuseVariants(const JsonRef& config) {
-  RefuseKeys(config, {"partial_rotary_factor", "embedding_multiplier", "residual_multiplier", "attention_multiplier",
-                      "logits_scaling", "attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar",
-                      "scale_emb", "scale_depth", "dim_model_base", "clip_qkv", "logit_scale", "num_local_experts",
-                      "num_experts", "n_routed_experts", "use_qk_norm", "no_rope_layers"});
+  RefuseKeys(config, {"embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling",
+                      "attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar", "scale_emb",
+                      "scale_depth", "dim_model_base", "clip_qkv", "logit_scale", "num_local_experts", "num_experts",
+                      "n_routed_experts", "use_qk_norm", "no_rope_layers", "use_bidirectional_attention"});
+  if (config["is_causal"] && config["is_causal"].value()->boolean() == false) RefuseKey(config["is_causal"]);
+}
+
+// Llama knows no window of its own; where an unknown model has one, it may be meant for every layer.
+WindowRules WindowRulesOf(const std::string& type) {
+  if (type == "llama") return {};
+  if (type == "qwen2" || type == "qwen3") return {.default_size = 4096, .first_layer_key = "max_window_layers"};
+  return {.always = true, .default_size = type == "mistral" ? 4096 : 0};
 }
 
 // model_type of config.json, or for an unknown one whatever the tensors show, as long as nothing hints at other maths.
@@ -144,11 +156,12 @@ std::unique_ptr<Family> MakeDense(std::string_view adapter, const Json& config, 
   DenseConfig dense;
   dense.sizes = ReadDecoderSizes(ref, type == "qwen3" ? 128 : 0);
   dense.intermediate = ReadSize(ref, "intermediate_size");
-  RefuseSlidingWindow(ref, type == "mistral");
+  dense.window = ReadWindow(ref, dense.sizes.layers, WindowRulesOf(type));
+  RequireLayerTypes(ref, {"full_attention", "sliding_attention"});
   RefuseVariants(ref);
   dense.act = ReadActivation(ref);
   dense.dtype = ReadModelDType(ref, checkpoint);
-  dense.rope = ReadRope(ref, dense.sizes.head_dim);
+  dense.ropes = ReadLayerRopes(ref, {.head_dim = dense.sizes.head_dim}, dense.sizes.layers);
   dense.tied = ReadTied(ref, checkpoint);
   ReadArchitecture(ref, checkpoint, &dense);
   return std::make_unique<DenseFamily>(adapter, dense);

@@ -7,6 +7,7 @@
 #include "model/parts/layout_builder.h"
 #include "model/parts/moe.h"
 #include "model/parts/moe_config.h"
+#include "model/rope_config.h"
 
 namespace modelslim {
 namespace {
@@ -15,10 +16,11 @@ struct Config {
   DecoderSizes sizes;
   MoeConfig moe;
   int64_t intermediate = 0;  // of dense layers
-  RopeConfig rope;
+  LayerRopes ropes;
   Activation act = Activation::kSilu;
   bool attention_bias = false;
   bool tied = false;
+  std::optional<AttentionWindow> window;
   DType dtype = DType::kBF16;
 };
 
@@ -30,6 +32,7 @@ class Qwen3MoeFamily : public DecoderFamily {
     for (int64_t i = 0; i < sizes_.layers; ++i) layout_.blocks.push_back(MakeBlockInfo(i));
     layout_.rest = HeadModules({sizes_.vocab, sizes_.hidden, config.dtype, config.tied});
     layout_.ignored_suffixes = {".rotary_emb.inv_freq"};
+    layout_.window = config.window;
   }
 
   std::vector<Subgraph> Subgraphs(int block) const override {
@@ -63,7 +66,8 @@ class Qwen3MoeFamily : public DecoderFamily {
  private:
   Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x) const override {
     const AttentionHeads heads{sizes_.heads, sizes_.kv_heads, sizes_.head_dim};
-    return SelfAttention({heads, config_.rope, layout_.dtype, /*qk_norm=*/true}, block, context, x);
+    const RopeConfig& rope = config_.ropes.of(block.info().index);
+    return SelfAttention({heads, rope, layout_.dtype, /*qk_norm=*/true}, block, context, x);
   }
   Tensor GatedUnit(Block& block, const std::string& prefix, const ConstView& x, const RowGroups& groups,
                    Keep keep) const override {
@@ -126,11 +130,11 @@ std::unique_ptr<Family> MakeQwen3Moe(std::string_view adapter, const Json& confi
   made.sizes = ReadDecoderSizes(ref, 0);
   made.moe = ReadSoftmaxMoe(ref, MoeDefaults{.experts = 128, .top_k = 8, .intermediate = 768}, made.sizes.layers);
   made.intermediate = ReadSizeOr(ref, "intermediate_size", 6144);
-  RefuseSlidingWindow(ref, false);
-  RefuseKeys(ref, {"partial_rotary_factor"});
+  made.window = ReadWindow(ref, made.sizes.layers, {.default_size = 4096});
+  RequireLayerTypes(ref, {"full_attention", "sliding_attention"});
   made.act = ReadActivation(ref);
   made.dtype = ReadModelDType(ref, checkpoint);
-  made.rope = ReadRope(ref, made.sizes.head_dim);
+  made.ropes = ReadLayerRopes(ref, {.head_dim = made.sizes.head_dim}, made.sizes.layers);
   made.tied = ReadTied(ref, checkpoint);
   made.attention_bias = ref["attention_bias"].BoolOr(false);
   return std::make_unique<Qwen3MoeFamily>(adapter, made);

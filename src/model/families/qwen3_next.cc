@@ -9,6 +9,7 @@
 #include "model/parts/gated_delta_net.h"
 #include "model/parts/layout_builder.h"
 #include "model/parts/moe_config.h"
+#include "model/rope_config.h"
 
 namespace modelslim {
 namespace {
@@ -24,6 +25,7 @@ struct Config {
   Activation act = Activation::kSilu;
   bool attention_bias = false;
   bool tied = false;
+  std::optional<AttentionWindow> window;
   DType dtype = DType::kBF16;
 };
 
@@ -56,7 +58,8 @@ class Qwen3NextFamily : public DecoderFamily {
     layout_.dtype = config.dtype;
     for (int64_t i = 0; i < sizes_.layers; ++i) layout_.blocks.push_back(MakeBlockInfo(i));
     layout_.rest = HeadModules({sizes_.vocab, sizes_.hidden, config.dtype, config.tied});
-    layout_.ignored_prefixes = {"mtp."};
+    layout_.left_out_prefixes = {"mtp."};
+    layout_.window = config.window;
     layout_.ignored_suffixes = {".rotary_emb.inv_freq"};
   }
 
@@ -204,20 +207,14 @@ class Qwen3NextFamily : public DecoderFamily {
 // layer_types when the file has it, else full attention in every n-th layer.
 std::vector<bool> ReadLayerKinds(const JsonRef& config, int64_t layers) {
   std::vector<bool> full;
-  if (!config["layer_types"]) {
+  RequireLayerTypes(config, {"full_attention", "linear_attention"});
+  const std::vector<std::string> kinds = ReadLayerTypes(config, layers);
+  if (kinds.empty()) {
     const int64_t interval = ReadSizeOr(config, "full_attention_interval", 4);
     for (int64_t i = 0; i < layers; ++i) full.push_back((i + 1) % interval == 0);
     return full;
   }
-  for (const std::string& kind : config["layer_types"].AsStrings()) {
-    if (kind != "full_attention" && kind != "linear_attention") {
-      throw Error(ErrorCode::kUnsupported, config["layer_types"].where() +
-                                               ": expected full_attention or linear_attention, found \"" + kind + "\"");
-    }
-    full.push_back(kind == "full_attention");
-  }
-  if (static_cast<int64_t>(full.size()) != layers)
-    config["layer_types"].Fail("one entry for each of " + std::to_string(layers) + " layers");
+  for (const std::string& kind : kinds) full.push_back(kind == "full_attention");
   return full;
 }
 
@@ -247,12 +244,11 @@ std::unique_ptr<Family> MakeQwen3Next(std::string_view adapter, const Json& conf
   made.delta = ReadDeltaShape(ref);
   made.kernel = ref["linear_conv_kernel_dim"] ? ref["linear_conv_kernel_dim"].AsInt(1, 64) : 4;
   made.full_attention = ReadLayerKinds(ref, made.sizes.layers);
-  RefuseSlidingWindow(ref, false);
+  made.window = ReadWindow(ref, made.sizes.layers, {.default_size = 4096});
+  if (!ref["attn_output_gate"].BoolOr(true)) RefuseKey(ref["attn_output_gate"]);
   made.act = ReadActivation(ref);
   made.dtype = ReadModelDType(ref, checkpoint);
-  const double share = ref["partial_rotary_factor"].DoubleOr(0.25);
-  if (!(share > 0 && share <= 1)) ref["partial_rotary_factor"].Fail("a number above 0 and up to 1");
-  made.rope = ReadRope(ref, static_cast<int64_t>(static_cast<double>(made.sizes.head_dim) * share));
+  made.rope = ReadRope(ref, {.head_dim = made.sizes.head_dim, .default_share = 0.25}, made.sizes.layers);
   made.tied = ReadTied(ref, checkpoint);
   made.attention_bias = ref["attention_bias"].BoolOr(false);
   return std::make_unique<Qwen3NextFamily>(adapter, made);

@@ -8,6 +8,7 @@
 
 #include "model/block.h"
 #include "model/config_reader.h"
+#include "ops/rope.h"
 
 namespace modelslim {
 

@@ -52,11 +52,13 @@ int64_t MoeConfig::MultiplyAdds(const BlockInfo& block) const {
 
 MoeConfig ReadSoftmaxMoe(const JsonRef& config, const MoeDefaults& defaults, int64_t layers) {
   MoeConfig moe;
-  moe.experts = config["num_experts"] ? config["num_experts"].AsInt(0, 65536) : defaults.experts;
-  CheckExpertCount(config, "num_experts", layers, moe.experts);
+  const JsonRef count = FirstOf(config, {"num_experts", "num_local_experts"});
+  moe.experts = count ? count.AsInt(0, 65536) : defaults.experts;
+  CheckExpertCount(count, layers, moe.experts);
   moe.top_k = config["num_experts_per_tok"].IntOr(defaults.top_k);
   if (moe.experts > 0 && (moe.top_k < 1 || moe.top_k > moe.experts)) {
-    config["num_experts_per_tok"].Fail("an integer from 1 to num_experts (" + std::to_string(moe.experts) + ")");
+    config["num_experts_per_tok"].Fail("an integer from 1 to the number of experts (" + std::to_string(moe.experts) +
+                                       ")");
   }
   moe.intermediate = ReadSizeOr(config, "moe_intermediate_size", defaults.intermediate);
   moe.renormalize = config["norm_topk_prob"].BoolOr(defaults.renormalize);
@@ -80,11 +82,11 @@ Tensor SoftmaxMoe(const MoeConfig& moe, Block& block, const UnitForward& unit, c
   return moe.shared_intermediate > 0 ? AddSharedExpert(block, unit, x, context, std::move(y)) : std::move(y);
 }
 
-void CheckExpertCount(const JsonRef& config, std::string_view key, int64_t layers, int64_t experts) {
+void CheckExpertCount(const JsonRef& count, int64_t layers, int64_t experts) {
   constexpr int64_t kMost = 2'000'000;
   if (layers * experts > kMost) {
-    config[key].Fail("at most " + std::to_string(kMost) + " experts in all layers together, not " +
-                     std::to_string(layers * experts));
+    count.Fail("at most " + std::to_string(kMost) + " experts in all layers together, not " +
+               std::to_string(layers * experts));
   }
 }
 

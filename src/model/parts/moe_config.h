@@ -38,7 +38,7 @@ MoeConfig ReadSoftmaxMoe(const JsonRef& config, const MoeDefaults& defaults, int
 Tensor SoftmaxMoe(const MoeConfig& moe, Block& block, const UnitForward& unit, const ConstView& x,
                   const ForwardContext& context);
 
-// An Error when layers * experts is more than a model can have modules.
-void CheckExpertCount(const JsonRef& config, std::string_view key, int64_t layers, int64_t experts);
+// An Error at the key `count` when layers * experts is more than a model can have modules.
+void CheckExpertCount(const JsonRef& count, int64_t layers, int64_t experts);
 
 }  // namespace modelslim

@@ -1,0 +1,12 @@
+// Recognizes models that take more than text.
+#pragma once
+
+#include "io/json.h"
+
+namespace modelslim {
+
+// Throws Error(kUnsupported) when config.json describes a model with a tower for images or sound, or one whose text
+// model is nested: the families here compute language models by themselves.
+void RefuseMultimodal(const Json& config);
+
+}  // namespace modelslim
