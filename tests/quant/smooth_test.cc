@@ -143,6 +143,20 @@ TEST(SmoothScale, FlexAwqTakesTheMean) {
   EXPECT_EQ(FlexAwqScale({DType::kF32, {0}}, .5).values[0], 1e-5f);
 }
 
+// Means of 3 and 2 tokens, 1 and 1.0078125 in bf16. Their sums weighted with the tokens, 3 + 2.015625, are 5 in bf16;
+// the mean of all five, 1.0046875, would be 1.0078125.
+TEST(RunningAbsMean, RoundsAfterEverySample) {
+  for (const auto& [dtype, expected] : {std::pair(DType::kBF16, 1.0f), std::pair(DType::kF32, 1.0046875f)}) {
+    RunningAbsMean mean;
+    mean.Observe(Matrix(dtype, {0, 1}, {}).view());
+    EXPECT_TRUE(mean.empty());
+    mean.Observe(Matrix(dtype, {3, 1}, {1, -1, 1.0078125f}).view());
+    mean.Observe(Matrix(dtype, {2, 1}, {-1.0078125f, 1.0078125f}).view());
+    EXPECT_FLOAT_EQ(mean.value().values.front(), expected);
+    EXPECT_EQ(mean.value().dtype, dtype);
+  }
+}
+
 // --- application: the worked examples ---
 
 struct SmoothQuantExample {

@@ -94,7 +94,7 @@ std::vector<float> PlainSsz(const ConstView& w, int bits, int steps, DType float
       const float e = RoundTo(p, ElementAsF32(w, i) - back);
       sum += RoundTo(p, e * e);
     }
-    return RoundTo(p, RoundTo(p, static_cast<float>(sum)) / static_cast<float>(cols));
+    return RoundTo(p, static_cast<float>(sum) / static_cast<float>(cols));
   };
   for (int64_t row = 0; row < rows; ++row) {
     float largest = 0.0f;
@@ -148,6 +148,23 @@ TEST(Ssz, MatchesTheLoopOverTheWholeMatrix) {
                 << DTypeName(dtype) << ' ' << bits << ' ' << steps << ' ' << deviation;
           }
         }
+      }
+    }
+  }
+}
+
+// The mean of the errors is rounded once, after the division, which shows where the width is no power of two.
+TEST(Ssz, MatchesAtEveryWidth) {
+  for (const DType dtype : {DType::kBF16, DType::kF16}) {
+    for (const int64_t cols : {24, 96, 160, 1536, 3584}) {
+      for (const int bits : {8, 4}) {
+        const int64_t rows = std::max<int64_t>(4, 32768 / cols);
+        const Tensor w = reference::Random(dtype, {rows, cols}, static_cast<uint32_t>(cols + bits), 0.05f);
+        WeightSpec spec = Ints(bits == 8 ? ElementFormat::kInt8 : ElementFormat::kInt4, WeightMethod::kSsz);
+        spec.ssz_float_type = dtype;
+        EXPECT_THAT(reference::Floats(QuantizeWeight(w.view(), spec).scale.view()),
+                    ElementsAreArray(PlainSsz(w.view(), bits, 50, dtype, 1e-30f)))
+            << DTypeName(dtype) << ' ' << cols << ' ' << bits;
       }
     }
   }
@@ -226,8 +243,53 @@ TEST(MxWeight, WorkedExamplesOfTheOtherMethods) {
   const QuantizedWeight ceil = QuantizeWeight(w.view(), Mx(ElementFormat::kMxFp4, WeightMethod::kCeilX));
   EXPECT_THAT(Elements(ceil, 2, 4), ElementsAre(6, -2, 1, 0));
   WeightSpec search = Mx(ElementFormat::kMxFp4, WeightMethod::kCeilX);
-  search.ceil_x_search = true;
+  search.ceil_x_search = CeilXSearch{};
   EXPECT_THAT(Exponents(QuantizeWeight(w.view(), search)), ElementsAre(-1, -19, 0, 0));
+}
+
+// The candidates are counted as the reference counts them: the last may lie beyond the end of the range.
+TEST(MxWeight, CeilXSearchesTheRangeThatIsAskedFor) {
+  const Tensor w = reference::Random(DType::kBF16, {16, 160}, 5);
+  const auto exponents = [&](float c) {
+    WeightSpec spec = Mx(ElementFormat::kMxFp4, WeightMethod::kCeilX);
+    spec.ceil_x = c;
+    return Exponents(QuantizeWeight(w.view(), spec));
+  };
+  const auto searched = [&](double min, double max, double step) {
+    WeightSpec spec = Mx(ElementFormat::kMxFp4, WeightMethod::kCeilX);
+    spec.ceil_x_search = CeilXSearch{min, max, step};
+    return Exponents(QuantizeWeight(w.view(), spec));
+  };
+  EXPECT_NE(exponents(6.0f), exponents(12.0f));
+  EXPECT_EQ(searched(12.0, 12.1, 1.0), exponents(12.0f));
+  EXPECT_EQ(searched(11.5, 12.0, 4.0), exponents(11.5f));  // round(0.125) steps: one candidate
+  EXPECT_EQ((CeilXSearch{6.0, 12.0, 0.25}.Candidates().size()), 25u);
+  EXPECT_EQ((CeilXSearch{6.0, 12.0, 4.0}.Candidates()), (std::vector<float>{6, 10, 14}));  // 1.5 rounds to 2
+  EXPECT_EQ((CeilXSearch{6.0, 12.0, 2.4}.Candidates().size()), 3u);                        // 2.5 rounds to the even 2
+}
+
+// In bf16 the mean of the squared errors is a bf16 number, so that several candidates are equal; the first counts.
+TEST(MxWeight, CeilXComparesErrorsAsTheWeightsTypeHoldsThem) {
+  const Tensor w = reference::Random(DType::kBF16, {64, 256}, 7);
+  const auto error_of = [&](const QuantizedWeight& quantized) {
+    double sum = 0.0;
+    const Tensor back = Dequantize(quantized, DType::kBF16);
+    for (int64_t i = 0; i < w.size(); ++i) {
+      const float e = RoundTo(DType::kBF16, ElementAsF32(w.view(), i) - ElementAsF32(back.view(), i));
+      sum += RoundTo(DType::kBF16, e * e);
+    }
+    return RoundTo(DType::kBF16, static_cast<float>(sum / static_cast<double>(w.size())));
+  };
+  WeightSpec spec = Mx(ElementFormat::kMxFp4, WeightMethod::kCeilX);
+  std::vector<int> best;
+  float least = kInf;
+  for (const float c : CeilXSearch{}.Candidates()) {
+    spec.ceil_x = c;
+    const QuantizedWeight tried = QuantizeWeight(w.view(), spec);
+    if (const float error = error_of(tried); error < least) least = error, best = Exponents(tried);
+  }
+  spec.ceil_x_search = CeilXSearch{};
+  EXPECT_EQ(Exponents(QuantizeWeight(w.view(), spec)), best);
 }
 
 TEST(MxWeight, EqualErrorsKeepTheFirst) {
@@ -236,7 +298,7 @@ TEST(MxWeight, EqualErrorsKeepTheFirst) {
                                        Mx(ElementFormat::kMxFp4, WeightMethod::kFourOverSix))),
               ElementsAre(-1));
   WeightSpec search = Mx(ElementFormat::kMxFp4, WeightMethod::kCeilX);
-  search.ceil_x_search = true;
+  search.ceil_x_search = CeilXSearch{};
   EXPECT_THAT(Exponents(QuantizeWeight(Blocks(DType::kF32, {{6}}).view(), search)), ElementsAre(1));
 }
 

@@ -22,14 +22,14 @@ class AwqObserver : public InputObserver {
  public:
   explicit AwqObserver(fs::path scratch) : tape_(std::move(scratch)) {}
   void Observe(const ConstView& x, const RowGroups& groups) override {
-    stats_.Observe(x);
+    for (int64_t s = 0; s < groups.samples(); ++s) mean_.Observe(x.Rows(groups.offsets[s], groups.offsets[s + 1]));
     tape_.Observe(x, groups);
   }
-  const ChannelStats& stats() const { return stats_; }
+  const RunningAbsMean& mean() const { return mean_; }
   InputTape& tape() { return tape_; }
 
  private:
-  ChannelStats stats_;
+  RunningAbsMean mean_;
   InputTape tape_;
 };
 
@@ -82,7 +82,7 @@ class Awq : public Processor {
     for (auto& [name, observer] : observers_) std::erase(block.FindLinear(name)->observers(), &observer);
     for (const Subgraph& group : groups_) {
       AwqObserver& observer = observers_.at(group.targets.front());
-      if (observer.stats().empty()) {
+      if (observer.mean().empty()) {
         LogWarning(fmt::format("{} ({}): no token reached {}, so the group of {} keeps its weights", path(), type(),
                                group.targets.front(), group.source));
         continue;
@@ -118,7 +118,7 @@ class Awq : public Processor {
     const bool ov = group.type == SubgraphType::kOv;
     // Query heads that share a value head can only have the scale of that head.
     const bool reduce = ov && (!SharesValues(group) || state.plan.mends.awq_gqa);
-    Channels mean = observer.stats().AbsMean(observer.stats().dtype());
+    Channels mean = observer.mean().value();
     if (reduce) mean = ReduceHeadsMax(mean, HeadsOf(group));
     const auto per_input = [&](const Channels& scale) { return reduce ? ExpandHeads(scale, HeadsOf(group)) : scale; };
     const Channels scale = Search(block, group, mean, per_input, observer.tape(), state);

@@ -149,7 +149,7 @@ float PowerOfTwo(int exponent) { return std::ldexp(1.0f, exponent); }
 
 int MxExponent(float largest, DType dtype, const MxRule& rule) {
   if (rule.method == WeightMethod::kCeilX) {
-    const float scaled = RoundTo(dtype, largest / RoundTo(dtype, rule.ceil_x));
+    const float scaled = RoundTo(dtype, largest / rule.ceil_x);
     return ToExponent(std::ceil(Log2(RoundTo(dtype, scaled + RoundTo(dtype, kEpsilon)), dtype)), -129.0f, 125.0f);
   }
   if (!rule.fp4 || rule.december_2025) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/parallel.h"
+#include "ops/reduce.h"
 #include "quant/smoothing/smooth_apply.h"
 
 namespace modelslim {
@@ -26,6 +27,24 @@ Channels AwqScale(const Channels& mean, double ratio) {
     if (!std::isfinite(s)) s = 1.0f;
   }
   return scale;
+}
+
+void RunningAbsMean::Observe(const ConstView& x) {
+  const int64_t tokens = x.rows(), channels = x.cols();
+  if (tokens == 0) return;
+  MODELSLIM_CHECK(tokens_ == 0 || (x.dtype == mean_.dtype && channels == mean_.size()));
+  Tensor sample(DType::kF32, {channels});
+  ColumnMeanAbs(x, sample.view());
+  const auto round = [dtype = x.dtype](float value) { return RoundTo(dtype, value); };
+  if (tokens_ == 0) mean_ = {x.dtype, std::vector<float>(static_cast<size_t>(channels))};
+  const auto before = static_cast<float>(tokens_), here = static_cast<float>(tokens),
+             total = static_cast<float>(tokens_ + tokens);
+  for (int64_t c = 0; c < channels; ++c) {
+    const float current = round(sample.as<float>()[c]);
+    mean_.values[c] =
+        tokens_ == 0 ? current : round(round(round(mean_.values[c] * before) + round(current * here)) / total);
+  }
+  tokens_ += tokens;
 }
 
 Tensor AwqTrialWeight(const ConstView& weight, const Channels& scale, const FakeQuantWeight& quantize) {

@@ -12,6 +12,20 @@ namespace modelslim {
 // s = max(mean^ratio, 1e-4), divided by sqrt(max s * min s); what is not finite becomes 1. In the type of `mean`.
 Channels AwqScale(const Channels& mean, double ratio);
 
+// Mean of |x| per channel over all samples, as the reference keeps it: the mean of a sample is rounded to the type of
+// the activations, and it joins the mean so far, each weighted with its tokens, in that type too.
+class RunningAbsMean {
+ public:
+  // x [tokens, channels] of one sample; all samples have one type and width. One without tokens is skipped.
+  void Observe(const ConstView& x);
+  bool empty() const { return tokens_ == 0; }
+  const Channels& value() const { return mean_; }
+
+ private:
+  Channels mean_;
+  int64_t tokens_ = 0;
+};
+
 // W' = Q(W s) / s for one weight, elementwise rounded to its type. `quantize` returns the fake-quantized weight (any
 // model type) of a [out, C] weight.
 using FakeQuantWeight = std::function<Tensor(const ConstView&)>;

@@ -75,8 +75,9 @@ QuantizedWeight QuantizeRows(const ConstView& w, const MxRule& rule) {
   return result;
 }
 
-// Error of the whole matrix, row sums in f64 added up in order.
-double SquaredError(const ConstView& w, const QuantizedWeight& quantized) {
+// Mean of the squared errors of the whole matrix, every step in the dtype of the weight. Row sums in f64, added up in
+// order; the zeros that fill the last block of a row count too.
+float MeanSquaredError(const ConstView& w, const QuantizedWeight& quantized) {
   const int64_t rows = w.rows(), cols = w.cols(), blocks = MxBlocks(cols);
   const uint8_t *codes = quantized.codes.as<uint8_t>(), *stored = quantized.scale.as<uint8_t>();
   std::vector<double> sums(rows, 0.0);
@@ -93,18 +94,18 @@ double SquaredError(const ConstView& w, const QuantizedWeight& quantized) {
   });
   double total = 0.0;
   for (const double sum : sums) total += sum;
-  return total;
+  return RoundTo(w.dtype, static_cast<float>(total / static_cast<double>(rows * blocks * kMxBlock)));
 }
 
-QuantizedWeight SearchCeilX(const ConstView& w, MxRule rule) {
+QuantizedWeight SearchCeilX(const ConstView& w, MxRule rule, const CeilXSearch& search) {
   QuantizedWeight best;
-  double best_error = std::numeric_limits<double>::infinity();
-  for (int step = 0; step <= 24; ++step) {
-    rule.ceil_x = 6.0f + 0.25f * static_cast<float>(step);
-    QuantizedWeight candidate = QuantizeRows(w, rule);
-    const double error = SquaredError(w, candidate);
-    if (step > 0 && !(error < best_error)) continue;
-    best = std::move(candidate);
+  float best_error = std::numeric_limits<float>::infinity();
+  for (const float candidate : search.Candidates()) {
+    rule.ceil_x = candidate;
+    QuantizedWeight tried = QuantizeRows(w, rule);
+    const float error = MeanSquaredError(w, tried);
+    if (best.codes && !(error < best_error)) continue;
+    best = std::move(tried);
     best_error = error;
   }
   return best;
@@ -148,11 +149,19 @@ QuantizedWeight QuantizeDual(const ConstView& w, const WeightSpec& spec) {
 
 }  // namespace
 
+std::vector<float> CeilXSearch::Candidates() const {
+  std::vector<float> candidates;
+  const auto steps = static_cast<int64_t>(std::nearbyint((max - min) / step));
+  for (int64_t i = 0; i <= steps; ++i) candidates.push_back(static_cast<float>(min + static_cast<double>(i) * step));
+  return candidates;
+}
+
 QuantizedWeight QuantizeMxWeight(const ConstView& w, const WeightSpec& spec) {
   const MxRule rule = RuleOf(spec);
-  QuantizedWeight result = spec.scope == WeightScope::kDualScale                       ? QuantizeDual(w, spec)
-                           : spec.method == WeightMethod::kCeilX && spec.ceil_x_search ? SearchCeilX(w, rule)
-                                                                                       : QuantizeRows(w, rule);
+  const bool searches = spec.method == WeightMethod::kCeilX && spec.ceil_x_search.has_value();
+  QuantizedWeight result = spec.scope == WeightScope::kDualScale ? QuantizeDual(w, spec)
+                           : searches                            ? SearchCeilX(w, rule, *spec.ceil_x_search)
+                                                                 : QuantizeRows(w, rule);
   result.group_size = kMxBlock;
   return result;
 }

@@ -137,9 +137,9 @@ RowTrace TraceRow(const DistinctValues& row, int64_t n, float largest, DType dty
   const double* const c = row.counts.data();
   const auto distinct = static_cast<int64_t>(row.values.size());
   const float floor = RoundTo(dtype, spec.december_2025 ? 1e-5f : 1e-30f), count = static_cast<float>(n);
+  // A mean is one operation: its sum is not rounded to the error's type before the division.
   const auto mean_error = [&](float scale) {
-    return RoundTo(error_dtype,
-                   RoundTo(error_dtype, static_cast<float>(loops.error(w, c, q, distinct, scale))) / count);
+    return RoundTo(error_dtype, static_cast<float>(loops.error(w, c, q, distinct, scale)) / count);
   };
   RowTrace trace;
   float scale = trace.initial = ParamsFromRange(-largest, largest, dtype, format).scale;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "quant/numbers/affine.h"
 #include "tensor/tensor.h"
@@ -14,6 +16,13 @@ enum class WeightScope : uint8_t { kPerChannel, kPerBlock, kDualScale };
 // kMinMax: every format. kSsz: int8, int4. kMseRound: mxfp8. kCeilX, kFourOverSix, kDualScale: mxfp4.
 enum class WeightMethod : uint8_t { kMinMax, kSsz, kMseRound, kCeilX, kFourOverSix, kDualScale };
 
+// The divisors that kCeilX tries: min, min + step, ..., as many as fit into the range by the reference's count (rounded
+// to the nearest, halves to even, so that the last may lie beyond max).
+struct CeilXSearch {
+  double min = 6.0, max = 12.0, step = 0.25;
+  std::vector<float> Candidates() const;
+};
+
 struct WeightSpec {
   WeightScope scope = WeightScope::kPerChannel;
   ElementFormat format = ElementFormat::kInt8;
@@ -22,8 +31,10 @@ struct WeightSpec {
   // The type of dequantized values while SSZ measures its error: f32 when the weight is quantized without a forward
   // pass, the dtype of the layer's input when the first calibration forward triggers it.
   DType ssz_float_type = DType::kF32;
-  float ceil_x = 7.25f;
-  bool ceil_x_search = false;    // try 6, 6.25, ..., 12 and keep the first with the smallest error of the whole matrix
+  float ceil_x = 7.25f;  // kCeilX: what the largest magnitude of a block is divided by
+  // Instead of it: the first candidate whose error of the whole matrix (the mean of squares, in the weight's dtype) is
+  // smallest.
+  std::optional<CeilXSearch> ceil_x_search;
   int64_t dual_block_size = 0;   // kDualScale: columns that share an outer scale; a multiple of 32 that divides `in`
   bool december_2025 = false;    // exponent and element rules of MX, and SSZ's denominator, as of December 2025
   bool keep_fp8_values = false;  // fp8: keep the values before their rounding to 8 bits (see QuantizedWeight::values)
