@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "io/hash.h"
+#include "plan/activation_types.h"
 #include "plan/copied_files.h"
 #include "plan/lost_tensors.h"
 #include "plan/output_tensors.h"
@@ -45,6 +46,26 @@ void StartDecisions(const Family& family, ModelPlan& plan) {
       if (module.kind == ModuleKind::kLinear) plan.linears.emplace(module.name, LinearDecision{});
     }
   }
+}
+
+// Routers whose correction bias the model holds in a narrower type than the checkpoint.
+void ReportRouterBias(const Family& family, const Checkpoint& checkpoint, ModelPlan& plan) {
+  int64_t rounded = 0;
+  std::string first;
+  for (const BlockInfo& block : family.layout().blocks) {
+    for (const ModuleInfo& module : block.modules) {
+      for (const ParamInfo& param : module.params) {
+        const CheckpointTensor* const stored = checkpoint.Find(param.name);
+        if (!param.name.ends_with(kRouterBias) || stored == nullptr || stored->dtype == param.dtype) continue;
+        if (rounded++ == 0) first = param.name;
+      }
+    }
+  }
+  if (rounded == 0) return;
+  plan.Warn(first, "26.1.0 rounds the routers' correction bias to " + std::string(DTypeName(family.layout().dtype)) +
+                       ", and servers read it as F32 (" + std::to_string(rounded) +
+                       (rounded == 1 ? " layer" : " layers") +
+                       "); its numbers are reproduced. Give --mend f32-router-bias to keep what the checkpoint holds");
 }
 
 void RefusePrior(const TextSpec& spec) {
@@ -95,9 +116,9 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
   plan.processors = MakeProcessors(spec.process, family);
   plan.unused = GroupUnused(family.layout(), checkpoint, CheckAgainstCheckpoint(family.layout(), checkpoint));
   ReportLosses(plan, options.drop, model_path);
-  if (spec.runner == RunnerKind::kDpLayerWise) {
-    plan.model.Warn(recipe.file,
-                    "runner dp_layer_wise: this version works in one process, layer by layer; the result is the same");
+  if (spec.runner == RunnerKind::kDpLayerWise || spec.runner == RunnerKind::kModelWise) {
+    plan.model.Warn(recipe.file, "runner " + std::string(EnumName(spec.runner)) +
+                                     ": this version works in one process, layer by layer; the result is the same");
   }
   StartDecisions(family, plan.model);
   for (const auto& processor : plan.processors) {
@@ -106,7 +127,9 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
     if (processor->NeedsData()) plan.data_passes += processor->ForwardsAgain() ? 2 : 1;
   }
   plan.needs_data = plan.data_passes > 0;
+  if (plan.model.kv_c8) PlanActivationTypes(family, plan.processors, plan.model);
   ReportPatterns(recipe, spec.process, family, plan.model);
+  ReportRouterBias(family, checkpoint, plan.model);
   if (const SaverConfig* saver = FindSaver(spec)) {
     plan.names.part_gib = saver->part_file_size;
   } else {

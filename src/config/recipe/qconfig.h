@@ -11,7 +11,7 @@
 
 namespace modelslim {
 
-// `ext` of a QConfig. Which keys a method reads is in the reference pages; the others are ignored with a warning.
+// `ext` of a QConfig. Which keys a method reads is in qconfig_rules.cc; the others are ignored with a warning.
 struct QConfigExt {
   std::optional<int64_t> step;                       // ssz: iterations; unset means 50
   std::vector<int64_t> axes;                         // MX: the axis of the blocks of 32; empty means -1, the last
@@ -21,6 +21,17 @@ struct QConfigExt {
   int64_t block_size = 128;                          // gptq: columns handled together
   Aggregation aggregation_type = Aggregation::kMax;  // static minmax activations: over calibration samples
   std::optional<int64_t> dual_block_size;            // dualscale: columns per outer scale, required there
+  double ceil_x_value = 7.25;                        // ceil_x: divisor of a block's largest magnitude
+  bool enable_search = false;                        // ceil_x: try search_min, + search_step, ..., search_max instead
+  double search_min = 6.0;
+  double search_max = 12.0;
+  double search_step = 0.25;
+};
+
+// A key of `ext` as it stands in the recipe.
+struct ExtKey {
+  std::string name;
+  SourcePos pos;
 };
 
 struct QConfig {
@@ -29,6 +40,7 @@ struct QConfig {
   bool symmetric = true;
   std::string method = "none";
   QConfigExt ext;
+  std::vector<ExtKey> ext_keys;  // those that are given; whether they have an effect depends on who owns the qconfig
   SourcePos pos;
   std::string path;  // "spec.process[0].qconfig.act"
 };

@@ -44,6 +44,13 @@ void Reader::Warn(SourcePos pos, std::string message, Remark remark) {
   Add(Severity::kWarning, pos, std::move(message), std::move(remark));
 }
 
+void Reader::WarnAt(std::string_view path, SourcePos pos, std::string message, Remark remark) {
+  std::string here = std::move(path_);
+  path_ = path;
+  Warn(pos, std::move(message), std::move(remark));
+  path_ = std::move(here);
+}
+
 void Reader::WrongType(const YamlNode& node, std::string_view expected, std::string tip) {
   Remark remark;
   remark.expected = expected;

@@ -47,6 +47,7 @@ class Reader {
   // As Error, for a value whose path is known, wherever the reader stands.
   void ErrorAt(std::string_view path, SourcePos pos, std::string message, Remark remark = {});
   void Warn(SourcePos pos, std::string message, Remark remark = {});
+  void WarnAt(std::string_view path, SourcePos pos, std::string message, Remark remark = {});
   // "expected X, found Y" for a value of the wrong type.
   void WrongType(const YamlNode& node, std::string_view expected, std::string tip = "");
   void Record(SourcePos pos, std::string value);

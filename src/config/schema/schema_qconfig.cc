@@ -4,42 +4,34 @@
 namespace modelslim {
 namespace {
 
-struct ExtUse {
-  std::string_view key;
-  std::string_view used_by;
-  bool (*used)(const QConfig&);
-};
-
-bool IsMx(const QConfig& q) { return q.dtype == QDType::kMxfp8 || q.dtype == QDType::kMxfp4; }
-bool IsGptq(const QConfig& q) { return q.method == "gptq"; }
-
-// Whether a key of ext has an effect; the reference ignores the others silently, here they are warned about. autoround
-// takes any method, so that a group size or scale dtype is doubtful only with the methods that are known to ignore it.
-constexpr ExtUse kExtUses[] = {
-    {"step", "method ssz", [](const QConfig& q) { return q.method == "ssz"; }},
-    {"axes", "the MX data types", IsMx},
-    {"group_size", "scope per_group",
-     [](const QConfig& q) { return q.scope == QScope::kPerGroup || (q.method != "ssz" && !IsGptq(q)); }},
-    {"scale_dtype", "autoround_quant weights",
-     [](const QConfig& q) { return q.method != "ssz" && q.method != "gptq"; }},
-    {"percdamp", "method gptq", IsGptq},
-    {"block_size", "method gptq", IsGptq},
-    {"aggregation_type", "static minmax activations",
-     [](const QConfig& q) {
-       return q.method == "minmax" && (q.scope == QScope::kPerTensor || q.scope == QScope::kPdMix);
-     }},
-    {"dual_block_size", "method dualscale", [](const QConfig& q) { return q.method == "dualscale"; }},
-};
-
-void WarnUnusedExt(Reader& reader, const YamlNode& node, QConfig& q) {
+void NoteExtKeys(Reader&, const YamlNode& node, QConfig& q) {
   const YamlEntry* ext = node.Find("ext");
   if (ext == nullptr) return;
-  const Reader::Step step(reader, "ext");
-  for (const ExtUse& use : kExtUses) {
-    const YamlEntry* entry = ext->value->Find(use.key);
-    if (entry == nullptr || use.used(q)) continue;
-    reader.Warn(entry->key_pos,
-                std::string(use.key) + " has no effect here: it is for " + std::string(use.used_by) + " only");
+  for (const YamlEntry& entry : ext->value->entries) q.ext_keys.push_back({entry.key, entry.key_pos});
+}
+
+// As many divisors as a search may try: it quantizes the whole matrix with each.
+constexpr double kMostDivisors = 1000;
+
+void CheckCeilXSearch(Reader& reader, const YamlNode& node, QConfigExt& ext) {
+  if (!ext.enable_search) return;
+  const auto fail = [&](std::string_view key, std::string message, std::string found) {
+    const YamlEntry* entry = node.Find(key);
+    const Reader::Step step(reader, key);
+    Remark remark;
+    remark.found = std::move(found);
+    remark.tip = "leave search_min, search_max and search_step out for 6, 6.25, ..., 12";
+    reader.Error(entry == nullptr ? node.pos : entry->value->pos, std::move(message), std::move(remark));
+  };
+  if (!(ext.search_max > ext.search_min)) {
+    return fail(node.Find("search_max") == nullptr ? "search_min" : "search_max",
+                "search_max must be greater than search_min",
+                NumberText(ext.search_min) + " to " + NumberText(ext.search_max));
+  }
+  const double count = (ext.search_max - ext.search_min) / ext.search_step;
+  if (!(count <= kMostDivisors)) {
+    fail("search_step", "the search would try too many divisors; expected at most " + NumberText(kMostDivisors),
+         NumberText(ext.search_step));
   }
 }
 
@@ -77,6 +69,29 @@ ObjectSchema MakeExt() {
       .Rule(Above(0))
       .WhenAbsent("none", "无")
       .Since26();
+  b.Field("ceil_x_value", &QConfigExt::ceil_x_value,
+          "ceil_x: what the largest magnitude of a block is divided by before the exponent is rounded up.",
+          "ceil_x：块内最大绝对值先除以该值，再对指数向上取整。")
+      .Rule(Closed(6, 12))
+      .Since26();
+  b.Field(
+       "enable_search", &QConfigExt::enable_search,
+       "ceil_x: try divisors from search_min to search_max for each matrix, and keep the one with the smallest error.",
+       "ceil_x：对每个矩阵在 search_min 到 search_max 之间搜索误差最小的除数。")
+      .Since26();
+  b.Field("search_min", &QConfigExt::search_min, "ceil_x with enable_search: the first divisor.",
+          "ceil_x 且 enable_search：搜索的起点。")
+      .Rule(Closed(6, 12))
+      .Since26();
+  b.Field("search_max", &QConfigExt::search_max, "ceil_x with enable_search: end of the range.",
+          "ceil_x 且 enable_search：搜索的终点。")
+      .Rule(Closed(6, 12))
+      .Since26();
+  b.Field("search_step", &QConfigExt::search_step, "ceil_x with enable_search: distance of the divisors.",
+          "ceil_x 且 enable_search：搜索的步长。")
+      .Rule(Above(0))
+      .Since26();
+  b.Check(CheckCeilXSearch);
   return b.Build();
 }
 
@@ -92,7 +107,7 @@ ObjectSchema MakeQConfig() {
           "求缩放因子的方法。autoround_quant 接受任意文本。")
       .Required();
   b.Field("ext", &QConfig::ext, "Options of the method.", "方法的附加选项。");
-  b.Check(WarnUnusedExt);
+  b.Check(NoteExtKeys);
   return b.Build();
 }
 

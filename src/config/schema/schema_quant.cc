@@ -36,6 +36,7 @@ ObjectSchema MakeGroup() {
 
 void CheckDynamicCache(Reader& reader, const YamlNode&, DynamicCacheConfig& config) {
   const QConfig& q = config.qconfig;
+  CheckExt(reader, q, QConfigRole::kOther);
   if (q.scope == QScope::kPerChannel && q.dtype == QDType::kInt8 && q.method == "minmax") return;
   const Reader::Step step(reader, "qconfig");
   Remark remark;
@@ -66,13 +67,16 @@ ObjectSchema MakeFa3Details() {
 
 void CheckFa3Half(Reader& reader, std::string_view key, const std::optional<QConfig>& q) {
   if (!q) return;
+  CheckExt(reader, *q, QConfigRole::kOther);
   const bool int8 = q->dtype == QDType::kInt8, fp8 = q->dtype == QDType::kFp8E4M3;
   const bool mx = q->dtype == QDType::kMxfp4 || q->dtype == QDType::kMxfp8;
   const bool head_or_token = q->scope == QScope::kPerHead || q->scope == QScope::kPerToken;
-  if (q->symmetric && ((head_or_token && (int8 || fp8)) || (q->scope == QScope::kPerBlock && mx))) return;
+  const bool minmax = q->method == "minmax";
+  if (minmax && q->symmetric && ((head_or_token && (int8 || fp8)) || (q->scope == QScope::kPerBlock && mx))) return;
   const Reader::Step step(reader, key);
   Remark remark;
-  remark.expected = "symmetric: true with per_head or per_token int8 or fp8_e4m3, or per_block mxfp4 or mxfp8";
+  remark.expected =
+      "symmetric: true and method minmax with per_head or per_token int8 or fp8_e4m3, or per_block mxfp4 or mxfp8";
   remark.found = QConfigText(*q);
   remark.code = ErrorCode::kUnsupported;
   reader.Error(q->pos, "attention cannot be quantized so", std::move(remark));
@@ -162,6 +166,10 @@ ObjectSchema MakeSvdRes() {
   return b.Build();
 }
 
+void WarnLoad(Reader& reader, const YamlNode& node, LoadConfig&) {
+  reader.Warn(node.pos, "load has no effect here: blocks are read and dropped as they are needed");
+}
+
 ObjectSchema MakeLoad() {
   SchemaBuilder<LoadConfig> b("load", "Internal to the reference's runner; accepted and without effect.",
                               "参考实现的内部处理项；可以填写，但不起作用。");
@@ -170,6 +178,7 @@ ObjectSchema MakeLoad() {
   b.Field("mode", &LoadConfig::mode, "Direction.", "方向。");
   b.Field("cleanup", &LoadConfig::cleanup, "Free memory afterwards.", "之后释放内存。");
   b.Field("post_offload", &LoadConfig::post_offload, "Move back afterwards.", "之后移回。");
+  b.Check(WarnLoad);
   return b.Build();
 }
 

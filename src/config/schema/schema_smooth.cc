@@ -48,6 +48,10 @@ void CheckFlex(Reader& reader, const YamlNode& node, FlexSmoothConfig& config) {
 
 void CheckAwqSsz(Reader& reader, const YamlNode& node, FlexAwqSszConfig& config) {
   WarnNoSubgraphs(reader, node, config);
+  if (const YamlEntry* beta = node.Find("beta")) {
+    const Reader::Step step(reader, "beta");
+    reader.Warn(beta->value->pos, "beta has no effect here: the weights have no part in the scale");
+  }
   CheckHalves(reader, config.qconfig);
 }
 
@@ -161,6 +165,16 @@ ObjectSchema MakeKvSmooth() {
   return b.Build();
 }
 
+void CheckQuarot(Reader& reader, const YamlNode& node, QuarotConfig& config) {
+  if (config.online) return;
+  for (const char* const key : {"down_proj_online_layers", "max_tp_size"}) {
+    const YamlEntry* const entry = node.Find(key);
+    if (entry == nullptr) continue;
+    const Reader::Step step(reader, key);
+    reader.Warn(entry->value->pos, std::string(key) + " has no effect without online: true");
+  }
+}
+
 ObjectSchema MakeQuarot() {
   SchemaBuilder<QuarotConfig> b("quarot", "Hadamard rotation of the residual stream (QuaRot). Needs no data.",
                                 "对残差流做 Hadamard 旋转（QuaRot），无需校准数据。");
@@ -175,6 +189,7 @@ ObjectSchema MakeQuarot() {
           "Write the global rotation to optional/quarot.safetensors.",
           "将全局旋转矩阵写入 optional/quarot.safetensors。")
       .Since26();
+  b.Check(CheckQuarot);
   return b.Build();
 }
 

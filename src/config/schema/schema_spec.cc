@@ -13,7 +13,8 @@ void SaverFields(SchemaBuilder<T>& b, bool directory_used) {
           directory_used ? "保存目录。" : "会被 --save_path 覆盖。");
   b.Custom("ext", {.type = ValueType::kFreeMapping, .words = {}}, "Accepted and unused.", "可以填写，但不使用。",
            [](Reader& reader, const YamlNode& node, T&) {
-             if (node.kind != YamlKind::kMapping) reader.WrongType(node, "a mapping");
+             if (node.kind != YamlKind::kMapping) return reader.WrongType(node, "a mapping");
+             if (!node.entries.empty()) reader.Warn(node.pos, "ext of a saver has no effect");
            });
 }
 

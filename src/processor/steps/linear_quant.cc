@@ -72,12 +72,23 @@ class LinearQuant : public Processor {
     }
   }
 
+  void SketchPass(Block& block, const Family&, const ModelPlan& plan) const override {
+    for (LinearModule* module : block.linears()) {
+      if (Takes(*module, plan)) SketchCalibration(*module, spec_);
+    }
+  }
+  void SketchResult(Block& block, const Family&, const ModelPlan& plan) const override {
+    for (LinearModule* module : block.linears()) {
+      if (Takes(*module, plan)) SketchDeployment(*module, spec_);
+    }
+  }
+
   void Preprocess(Block& block, RunState& state) override {
     spec_.weight.december_2025 = state.plan.december_2025;
+    if (state.plan.mends.bf16_scales) spec_.input_scale_type = ServedScaleType(state.family.layout().dtype);
     const int64_t sampled = state.measure_errors ? SampledRows(block.info()) : 0;
     for (LinearModule* module : block.linears()) {
-      if (state.plan.linears.find(module->name())->second.by == path())
-        StartCalibration(*module, spec_, state.scratch, sampled);
+      if (Takes(*module, state.plan)) StartCalibration(*module, spec_, state.scratch, sampled);
     }
   }
 
@@ -98,6 +109,10 @@ class LinearQuant : public Processor {
   }
 
  private:
+  bool Takes(const LinearModule& module, const ModelPlan& plan) const {
+    return plan.linears.find(module.name())->second.by == path();
+  }
+
   void PlanLinear(const ModuleInfo& module, ModelPlan& plan) const {
     LinearDecision& decision = plan.linear(module.name);
     if (!decision.by.empty()) {
@@ -180,6 +195,10 @@ WeightSpec ToWeightSpec(const QConfig& weight) {
                                                     : WeightScope::kPerChannel;
   if (weight.ext.step) spec.ssz_steps = static_cast<int>(*weight.ext.step);
   spec.dual_block_size = weight.ext.dual_block_size.value_or(0);
+  spec.ceil_x = static_cast<float>(weight.ext.ceil_x_value);
+  if (weight.ext.enable_search) {
+    spec.ceil_x_search = CeilXSearch{weight.ext.search_min, weight.ext.search_max, weight.ext.search_step};
+  }
   return spec;
 }
 

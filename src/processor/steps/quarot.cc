@@ -259,7 +259,7 @@ class Quarot : public Processor {
       }
     }
     for (const int64_t layer : own_.down_proj_online_layers) {
-      if (layer >= static_cast<int64_t>(family.layout().blocks.size())) {
+      if (layer < 0 || layer >= static_cast<int64_t>(family.layout().blocks.size())) {
         plan.Warn(path() + ".down_proj_online_layers",
                   fmt::format("layer {} does not exist; the model has {}", layer, family.layout().blocks.size()));
       }
