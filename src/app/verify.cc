@@ -23,6 +23,7 @@
 #include "model/family.h"
 #include "model/open_weights.h"
 #include "model/unused_tensors.h"
+#include "ops/finite.h"
 #include "plan/lost_tensors.h"
 #include "quant/weights/pack.h"
 #include "quant/weights/weight_error.h"
@@ -97,7 +98,7 @@ class Verifier {
     if (report_.problems.empty()) {
       CheckNames();
       for (const auto& [linear, type] : linears_) CheckLinear(linear, type);
-      CheckHashes();
+      CheckContents();
       if (!source.empty()) CompareWithSource(source);
     }
     report_.tensors = static_cast<int64_t>(weights_.tensors().size());
@@ -119,6 +120,11 @@ class Verifier {
   void Problem(std::string text) {
     const std::lock_guard lock(mutex_);
     report_.problems.push_back(std::move(text));
+  }
+
+  void Warning(std::string text) {
+    const std::lock_guard lock(mutex_);
+    report_.warnings.push_back(std::move(text));
   }
 
   // Every listed tensor exists, and every tensor is listed.
@@ -219,20 +225,24 @@ class Verifier {
     }
   }
 
-  // The ledger holds a checksum of every tensor as it was handed to the disk.
-  void CheckHashes() {
+  // Of every tensor: the checksum that the ledger holds of it, as it was handed to the disk, and that it is finite.
+  void CheckContents() {
     const fs::path path = directory_ / kLedgerFile;
-    if (!fs::exists(path)) return;
-    const Json ledger = ReadJson(path);
+    const Json ledger = fs::exists(path) ? ReadJson(path) : Json();
     const Json* hashes = ledger.Find("hashes");
-    if (hashes == nullptr || hashes->object() == nullptr) return;
+    if (hashes != nullptr && hashes->object() == nullptr) hashes = nullptr;
     ParallelFor(static_cast<int64_t>(weights_.tensors().size()), [&](int64_t i) {
       const CheckpointTensor& tensor = weights_.tensors()[static_cast<size_t>(i)];
-      const Json* expected = hashes->Find(tensor.name);
-      if (expected == nullptr || expected->string() == nullptr) return;
       const SharedTensor stored = weights_.Get(tensor);
-      if (HashHex({static_cast<const std::byte*>(stored.view().data), stored.bytes()}) != *expected->string()) {
+      const ConstView view = stored.view();
+      const Json* const expected = hashes == nullptr ? nullptr : hashes->Find(tensor.name);
+      if (expected != nullptr && expected->string() != nullptr &&
+          HashHex({static_cast<const std::byte*>(view.data), view.bytes()}) != *expected->string()) {
         Problem(tensor.name + ": the bytes on disk are not those that were written");
+      }
+      if (const std::optional<int64_t> at = FirstNotFinite(view)) {
+        Warning(fmt::format("{} holds {} (element {} of {})", tensor.name, NotFiniteName(view, *at), *at,
+                            ShapeText(view.shape)));
       }
       weights_.DontNeed(tensor.name);
     });
@@ -295,6 +305,14 @@ class Verifier {
 
 }  // namespace
 
+std::string VerifySummary(const VerifyReport& report) {
+  const auto counted = [](size_t count, const char* what) {
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+  };
+  if (!report.problems.empty()) return counted(report.problems.size(), "problem");
+  return report.warnings.empty() ? "all well" : "as it was written; " + counted(report.warnings.size(), "warning");
+}
+
 VerifyReport VerifyOutput(const fs::path& directory, const fs::path& source) {
   if (!source.empty()) CheckModelDirectory(source);
   if (!fs::is_directory(directory)) {
@@ -303,6 +321,7 @@ VerifyReport VerifyOutput(const fs::path& directory, const fs::path& source) {
   }
   VerifyReport report = Verifier(directory).Run(source);
   std::sort(report.problems.begin(), report.problems.end());
+  std::sort(report.warnings.begin(), report.warnings.end());
   return report;
 }
 
@@ -310,6 +329,7 @@ void PrintVerify(const VerifyReport& report, const fs::path& directory, std::ost
   fmt::print(out, "{}: {} tensors, {}, read in {}\n", directory.string(), report.tensors, FormatBytes(report.bytes),
              FormatDuration(report.seconds));
   for (const std::string& problem : report.problems) fmt::print(out, "  problem: {}\n", problem);
+  for (const std::string& warning : report.warnings) fmt::print(out, "  warning: {}\n", warning);
   for (const std::string& remark : report.remarks) fmt::print(out, "  note: {}\n", remark);
   if (!report.errors.empty()) {
     fmt::print(out,
@@ -322,11 +342,7 @@ void PrintVerify(const VerifyReport& report, const fs::path& directory, std::ost
   }
   if (!report.losses.empty()) fmt::print(out, "of the source, not in the output\n");
   for (const std::string& line : report.losses) fmt::print(out, "  {}\n", line);
-  if (report.problems.empty()) {
-    fmt::print(out, "all well\n");
-  } else {
-    fmt::print(out, "{} problems\n", report.problems.size());
-  }
+  fmt::print(out, "{}\n", VerifySummary(report));
 }
 
 }  // namespace modelslim

@@ -1,5 +1,7 @@
 #include "model/block.h"
 
+#include "model/finite_watch.h"
+
 #include <utility>
 
 namespace modelslim {
@@ -124,6 +126,8 @@ void Block::Add(Parameter parameter) {
 std::vector<Tensor> ForwardLinears(std::span<LinearModule* const> modules, const ConstView& x, const RowGroups& groups,
                                    Keep keep) {
   ShareStages(modules);
+  FiniteWatch* const watch = groups.watch;
+  if (watch != nullptr) watch->Enter(modules.front()->name(), "input", x, groups);
   SharedInput input(x);
   std::vector<Tensor> results;
   results.reserve(modules.size());
@@ -136,6 +140,7 @@ std::vector<Tensor> ForwardLinears(std::span<LinearModule* const> modules, const
       const ConstView& staged = input.Staged(module->forward()->activation().get(), transformed, groups);
       results.push_back(module->forward()->Apply(*module, staged));
     }
+    if (watch != nullptr) watch->Leave(module->name(), std::as_const(results.back()).view(), groups);
     module->Release(keep);
   }
   return results;
@@ -144,6 +149,16 @@ std::vector<Tensor> ForwardLinears(std::span<LinearModule* const> modules, const
 Tensor ForwardLinear(LinearModule& module, const ConstView& x, const RowGroups& groups, Keep keep) {
   LinearModule* const one[] = {&module};
   return std::move(ForwardLinears(one, x, groups, keep).front());
+}
+
+void ObserveKeysAndValues(const ForwardContext& context, const std::string& attention, const ConstView& keys,
+                          const ConstView& values) {
+  if (context.kv == nullptr) return;
+  if (FiniteWatch* const watch = context.groups.watch) {
+    watch->Enter(attention, "keys", keys, context.groups);
+    watch->Enter(attention, "values", values, context.groups);
+  }
+  context.kv->Observe(attention, keys, values, context.groups);
 }
 
 }  // namespace modelslim

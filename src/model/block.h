@@ -100,8 +100,13 @@ struct ForwardContext {
 // y of several Linears that read the same tensor, x [rows, in]. For each module its input transform comes first (once
 // for modules that share it), then its observers, then its activation stage (once for modules that share one; untouched
 // stages that would compute the same become one), then the product. Each is released to `keep` when it is done.
+// groups.watch sees what enters and leaves.
 std::vector<Tensor> ForwardLinears(std::span<LinearModule* const> modules, const ConstView& x, const RowGroups& groups,
                                    Keep keep);
 Tensor ForwardLinear(LinearModule& module, const ConstView& x, const RowGroups& groups, Keep keep);
+
+// Shows keys and values to the observer of the context, if there is one, and before it to the watch.
+void ObserveKeysAndValues(const ForwardContext& context, const std::string& attention, const ConstView& keys,
+                          const ConstView& values);
 
 }  // namespace modelslim

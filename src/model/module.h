@@ -14,14 +14,16 @@
 
 namespace modelslim {
 
+class FiniteWatch;
 class LinearModule;
 
 // Rows of a packed batch: sample s owns rows [offsets[s], offsets[s+1]); `first_sample` is the number of its first
 // sample in the whole calibration set. Inside an expert the rows are those of the tokens that chose it, and a sample
-// may have none.
+// may have none. `watch` (may be null) looks at what the modules read and put out.
 struct RowGroups {
   std::span<const int64_t> offsets;
   int64_t first_sample = 0;
+  FiniteWatch* watch = nullptr;
 
   int64_t samples() const { return static_cast<int64_t>(offsets.size()) - 1; }
   int64_t rows() const { return offsets.back(); }

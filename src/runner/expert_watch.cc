@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/stop.h"
+#include "model/finite_watch.h"
 
 namespace modelslim {
 namespace {
@@ -41,11 +42,13 @@ void ExpertWatch::FeedIdle(Block& block, Keep keep, std::set<std::string, std::l
       fed->insert(expert);
       for (const InputTape::Chunk& chunk : layer.inputs->chunks()) {
         ThrowIfStopped();
+        FiniteWatch watch(block);
         ForwardContext context;
-        context.groups = {chunk.offsets, chunk.first_sample};
+        context.groups = {chunk.offsets, chunk.first_sample, &watch};
         context.keep = keep;
         family_.ForwardPart(block, context, expert,
                             layer.inputs->Rows(chunk.begin, chunk.begin + chunk.offsets.back()));
+        watch.Finish();
       }
     }
   }

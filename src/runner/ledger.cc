@@ -45,12 +45,15 @@ LedgerEntry EntryFrom(const Json& json) {
   return entry;
 }
 
-// `tensors`, `experts` and, where it matters, `idle_experts`.
+// `tensors`, `experts` and, where there is something to say, `not_finite` and `idle_experts`.
 Json ToJson(const UnitFacts& facts) {
   Json json = {{"tensors", Json::array()}, {"experts", Json::array()}};
   for (const LedgerEntry& entry : facts.tensors) json["tensors"].push_back(ToJson(entry));
   for (const ExpertCoverage& layer : facts.experts) {
     json["experts"].push_back({{"name", layer.experts}, {"tokens", layer.tokens}, {"idle", layer.Idle()}});
+  }
+  for (const NotFiniteTensor& tensor : facts.not_finite) {
+    json["not_finite"].push_back({{"name", tensor.name}, {"value", tensor.value}, {"index", tensor.index}});
   }
   if (!facts.idle_experts.empty()) json["idle_experts"] = facts.idle_experts;
   return json;
@@ -76,6 +79,10 @@ UnitFacts ParseFacts(const std::string& text) {
     for (const Json& layer : json.at("experts")) {
       facts.experts.push_back({layer.at("name").get<std::string>(), layer.at("tokens").get<std::vector<int64_t>>()});
     }
+    for (const Json& tensor : json.value("not_finite", Json::array())) {
+      facts.not_finite.push_back({tensor.at("name").get<std::string>(), tensor.at("value").get<std::string>(),
+                                  tensor.at("index").get<int64_t>()});
+    }
     facts.idle_experts = json.value("idle_experts", "");
   } catch (const Json::exception&) {
     return {};
@@ -94,6 +101,8 @@ void Append(UnitFacts facts, UnitFacts* all) {
                       std::make_move_iterator(facts.tensors.end()));
   all->experts.insert(all->experts.end(), std::make_move_iterator(facts.experts.begin()),
                       std::make_move_iterator(facts.experts.end()));
+  all->not_finite.insert(all->not_finite.end(), std::make_move_iterator(facts.not_finite.begin()),
+                         std::make_move_iterator(facts.not_finite.end()));
   if (!facts.idle_experts.empty()) all->idle_experts = facts.idle_experts;
 }
 

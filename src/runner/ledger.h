@@ -36,10 +36,18 @@ struct ExpertCoverage {
   std::vector<int64_t> Idle() const;  // experts that none chose
 };
 
+// A tensor of the output that is not finite everywhere: it stands in the source so, and was copied as it is.
+struct NotFiniteTensor {
+  std::string name;   // "model.norm.weight"
+  std::string value;  // the first such element: "NaN", "infinity" or "-infinity"
+  int64_t index = 0;  // where that is, in row-major order
+};
+
 // What is known about a finished unit (a block, or what is outside of all blocks).
 struct UnitFacts {
   std::vector<LedgerEntry> tensors;
   std::vector<ExpertCoverage> experts;
+  std::vector<NotFiniteTensor> not_finite;
   std::string idle_experts;  // how idle experts were handled; empty when none had to be
 };
 

@@ -233,7 +233,7 @@ class Run {
     const StageClock clock(&save_seconds_);
     plan_.family->BeforeSave(block, plan_.model.mends.zero_centred_norm);
     SaveModules(block, modules, attention, plan_, source_, {options_.measure_errors, plan_.writes}, state_->extras,
-                writer_ ? &*writer_ : nullptr, &facts_.tensors);
+                writer_ ? &*writer_ : nullptr, &facts_);
     if (!state_->handled_experts.empty()) facts_.idle_experts = IdleExpertsName(options_.idle_experts);
     if (writer_) writer_->FinishUnit(unit, hidden, FactsText(facts_));
     Append(std::exchange(facts_, {}), &report_.facts);

@@ -4,12 +4,20 @@
 #include <vector>
 
 #include "base/stop.h"
+#include "model/finite_watch.h"
 
 namespace modelslim {
 namespace {
 
 std::span<const int32_t> IdsOf(const TokenBatch& batch, int64_t begin, int64_t end) {
   return std::span(batch.ids).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+}
+
+// Of the samples of a chunk, from its first row.
+std::vector<int64_t> OffsetsOf(const TokenBatch& batch, const Chunk& chunk) {
+  std::vector<int64_t> offsets;
+  for (int64_t s = chunk.begin; s <= chunk.end; ++s) offsets.push_back(batch.offsets[s] - batch.offsets[chunk.begin]);
+  return offsets;
 }
 
 void Store(const Tensor& rows, int64_t begin, int64_t end, HiddenFile& out) {
@@ -23,25 +31,29 @@ void SamplePass::Embed(HiddenFile& out) const {
   for (const Chunk& chunk : residency.chunks) {
     ThrowIfStopped();
     const int64_t begin = batch.offsets[chunk.begin], end = batch.offsets[chunk.end];
-    Store(family.Embed(rest, IdsOf(batch, begin, end)), begin, end, out);
+    const Tensor embedded = family.Embed(rest, IdsOf(batch, begin, end));
+    const std::vector<int64_t> offsets = OffsetsOf(batch, chunk);
+    FiniteWatch(rest).Enter(family.layout().blocks.front().name, "input", embedded.view(), {offsets, chunk.begin});
+    Store(embedded, begin, end, out);
   }
 }
 
 void SamplePass::Forward(Block& block, const Onlookers& onlookers, const HiddenFile& in, HiddenFile* out) const {
-  std::vector<int64_t> offsets;
   for (const Chunk& chunk : residency.chunks) {
     ThrowIfStopped();
     const int64_t begin = batch.offsets[chunk.begin], end = batch.offsets[chunk.end];
-    offsets.clear();
-    for (int64_t s = chunk.begin; s <= chunk.end; ++s) offsets.push_back(batch.offsets[s] - begin);
+    const std::vector<int64_t> offsets = OffsetsOf(batch, chunk);
+    FiniteWatch watch(block);
     ForwardContext context;
-    context.groups = {offsets, chunk.begin};
+    context.groups = {offsets, chunk.begin, &watch};
     context.ids = IdsOf(batch, begin, end);
     context.kv = onlookers.kv;
     context.experts = onlookers.experts;
     context.keep = residency.keep;
     context.rest = &rest;
     const Tensor result = family.Forward(block, context, in.Rows(begin, end));
+    watch.Leave(block.name(), result.view(), context.groups);
+    watch.Finish();
     if (out != nullptr) Store(result, begin, end, *out);
   }
 }

@@ -23,6 +23,7 @@ struct SamplePass {
 
   // Token ids -> `out`, whose type becomes that of the embeddings.
   void Embed(HiddenFile& out) const;
+  // Both throw Error(kInvalidModel) where what is computed is NaN or infinite (see FiniteWatch).
   // `in` through `block`; `out` (may be null: nobody wants it) gets the result and its type. Asks between chunks
   // whether to stop.
   void Forward(Block& block, const Onlookers& onlookers, const HiddenFile& in, HiddenFile* out) const;

@@ -1,10 +1,12 @@
 #include "runner/save_modules.h"
 
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
 #include "base/stop.h"
 #include "format/ascend_v1_write.h"
+#include "ops/finite.h"
 #include "processor/linears/linear_result.h"
 #include "processor/observing/output_error.h"
 #include "quant/weights/weight_error.h"
@@ -15,8 +17,8 @@ namespace {
 class Saver {
  public:
   Saver(const RunPlan& plan, const WeightSource& source, const SaveOptions& options, ExtraValues& extras,
-        OutputWriter* writer, std::vector<LedgerEntry>* ledger)
-      : plan_(plan), source_(source), options_(options), extras_(extras), writer_(writer), ledger_(ledger) {}
+        OutputWriter* writer, UnitFacts* facts)
+      : plan_(plan), source_(source), options_(options), extras_(extras), writer_(writer), facts_(facts) {}
 
   void Linear(LinearModule& module) {
     if (LinearResult* result = QuantizedResult(module)) {
@@ -42,6 +44,7 @@ class Saver {
                   "please report this with the recipe");
     }
     SharedTensor values = parameter.Share();
+    NoteNotFinite(parameter.name(), values.view());
     if (values.dtype() != planned->dtype) values = ConvertTo(values.view(), planned->dtype);
     writer_->Put(parameter.name(), std::move(values));
     parameter.Release();
@@ -57,6 +60,12 @@ class Saver {
   }
 
  private:
+  // Nothing here computes with such numbers: whoever loads the output does.
+  void NoteNotFinite(const std::string& name, const ConstView& values) {
+    const std::optional<int64_t> at = FirstNotFinite(values);
+    if (at) facts_->not_finite.push_back({name, std::string(NotFiniteName(values, *at)), *at});
+  }
+
   void Quantized(LinearModule& module, LinearResult& result) {
     const QuantizedWeight& weight = result.Weight(module);
     Measure(module, result, weight);
@@ -66,7 +75,10 @@ class Saver {
     linear.mode = result.mode;
     linear.weight = result.TakeWeight();
     linear.input = result.input;
-    if (Parameter* bias = module.bias()) linear.bias = bias->Get();
+    if (Parameter* bias = module.bias()) {
+      linear.bias = bias->Get();
+      NoteNotFinite(bias->name(), linear.bias);
+    }
     WriteAscendLinear(std::move(linear), plan_.family->layout().dtype, plan_.compat,
                       [this](const std::string& name, Tensor value) { writer_->Put(name, std::move(value)); });
   }
@@ -87,7 +99,7 @@ class Saver {
       entry.scale_max = error.scale_max;
       if (result.sample) entry.output_error = OutputError(module, result, result.sample->Rows());
     }
-    ledger_->push_back(std::move(entry));
+    facts_->tensors.push_back(std::move(entry));
   }
 
   const RunPlan& plan_;
@@ -95,15 +107,15 @@ class Saver {
   const SaveOptions& options_;
   ExtraValues& extras_;
   OutputWriter* writer_;
-  std::vector<LedgerEntry>* ledger_;
+  UnitFacts* facts_;
 };
 
 }  // namespace
 
 void SaveModules(Block& block, const std::vector<ModuleInfo>& modules, const std::vector<std::string>& attention,
                  const RunPlan& plan, const WeightSource& source, const SaveOptions& options, ExtraValues& extras,
-                 OutputWriter* writer, std::vector<LedgerEntry>* ledger) {
-  Saver saver(plan, source, options, extras, writer, ledger);
+                 OutputWriter* writer, UnitFacts* facts) {
+  Saver saver(plan, source, options, extras, writer, facts);
   for (const ModuleInfo& module : modules) {
     ThrowIfStopped();
     if (LinearModule* linear = block.FindLinear(module.name)) {

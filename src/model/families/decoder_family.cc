@@ -54,7 +54,7 @@ Tensor RotaryAttention(const AttentionHeads& sizes, const RopeTable& table, cons
                        const ForwardContext& context, Tensor* q, Tensor* k, const ConstView& v) {
   ApplyRope(q->view(), table, RopeOptions{.heads = sizes.heads});
   ApplyRope(k->view(), table, RopeOptions{.heads = sizes.kv_heads});
-  if (context.kv != nullptr) context.kv->Observe(name, std::as_const(*k).view(), v, context.groups);
+  ObserveKeysAndValues(context, name, std::as_const(*k).view(), v);
   const int64_t v_dim = v.cols() / sizes.kv_heads;
   Tensor out(Promote(q->dtype(), v.dtype), {q->shape().front(), sizes.heads * v_dim});
   const AttentionShape shape{.heads = sizes.heads,

@@ -108,7 +108,7 @@ class DeepseekV3Family : public DeepseekFamily {
       FaHook* const hook = block.fa_hook(block.name() + ".self_attn").get();
       if (hook != nullptr) {
         const AbsorbedInputs inputs{block.linear("self_attn.kv_b_proj").weight().Get(), std::as_const(q).view(),
-                                    c.view(), std::as_const(k_pe).view()};
+                                    c.view(), std::as_const(k_pe).view(), block.name() + ".self_attn"};
         attended = AbsorbedAttention(mla, scale_, inputs, *hook, context.groups);
       } else {
         attended = Attend(block, context, std::as_const(q).view(), c.view(), std::as_const(k_pe).view());
@@ -124,9 +124,7 @@ class DeepseekV3Family : public DeepseekFamily {
     const MlaSizes& mla = config_.mla;
     const Tensor kv = ForwardLinear(block.linear("self_attn.kv_b_proj"), c, context.groups, context.keep);
     const KeysAndValues states = AssembleKeys(mla, kv.view(), k_pe);
-    if (context.kv != nullptr) {
-      context.kv->Observe(block.name() + ".self_attn", states.keys.view(), states.values.view(), context.groups);
-    }
+    ObserveKeysAndValues(context, block.name() + ".self_attn", states.keys.view(), states.values.view());
     Tensor attended(Promote(q.dtype, states.values.dtype()), {q.rows(), mla.heads * mla.v});
     const AttentionShape shape{
         .heads = mla.heads, .kv_heads = mla.heads, .dim = mla.qk(), .v_dim = mla.v, .scale = scale_};

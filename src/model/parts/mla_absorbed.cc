@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "kernels/gemm.h"
+#include "model/finite_watch.h"
 #include "ops/attention/eager_attention.h"
 #include "ops/columns.h"
 
@@ -18,7 +19,10 @@ void MultiplyHead(const ConstView& x, const ConstView& part, bool transpose, int
 }
 
 // What the hook makes of x, or a view of x itself.
-ConstView Through(FaHook& hook, FaPart part, const ConstView& x, const RowGroups& groups, Tensor* kept) {
+ConstView Through(const AbsorbedInputs& in, FaHook& hook, FaPart part, const ConstView& x, const RowGroups& groups,
+                  Tensor* kept) {
+  if (groups.watch != nullptr)
+    groups.watch->Enter(in.attention, part == FaPart::kQuery ? "queries" : "keys", x, groups);
   std::optional<Tensor> changed = hook.Apply(part, x, groups);
   if (!changed) return x;
   *kept = std::move(*changed);
@@ -38,9 +42,9 @@ Tensor AbsorbedAttention(const MlaSizes& sizes, float scale, const AbsorbedInput
                  absorbed.view());
   }
   Tensor kept_q, kept_c, kept_v;
-  const ConstView query = Through(hook, FaPart::kQuery, std::as_const(absorbed).view(), groups, &kept_q);
-  const ConstView key = Through(hook, FaPart::kKey, in.c, groups, &kept_c);
-  Through(hook, FaPart::kValue, key, groups, &kept_v);  // observed only: the reference drops what comes back
+  const ConstView query = Through(in, hook, FaPart::kQuery, std::as_const(absorbed).view(), groups, &kept_q);
+  const ConstView key = Through(in, hook, FaPart::kKey, in.c, groups, &kept_c);
+  Through(in, hook, FaPart::kValue, key, groups, &kept_v);  // observed only: the reference drops what comes back
 
   Tensor q(Promote(query.dtype, in.q.dtype), {rows, sizes.heads * width}),
       k(Promote(key.dtype, in.k_pe.dtype), {rows, width});

@@ -13,6 +13,7 @@ namespace modelslim {
 // heads * v] of type Promote(q, c).
 struct AbsorbedInputs {
   ConstView kv_b, q, c, k_pe;
+  std::string attention = {};  // its name, for messages
 };
 Tensor AbsorbedAttention(const MlaSizes& sizes, float scale, const AbsorbedInputs& in, FaHook& hook,
                          const RowGroups& groups);

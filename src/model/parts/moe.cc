@@ -66,7 +66,7 @@ void ForwardExperts(const Block& block, const Routing& routing, int64_t experts,
     GatherRows(x, rows, gathered.view());
     const std::vector<int64_t> offsets = SampleOffsets(rows, context.groups);
     Tensor result = unit("mlp.experts." + std::to_string(e), std::as_const(gathered).view(),
-                         {offsets, context.groups.first_sample});
+                         {offsets, context.groups.first_sample, context.groups.watch});
     if (const DType wide = Promote(result.dtype(), y.dtype); wide != result.dtype()) {
       result = ConvertTo(std::as_const(result).view(), wide);
     }
