@@ -351,8 +351,7 @@ def deepseek_experts(make, prefix):
     config, hidden = make.config, make.config["hidden_size"]
     count, width = config["n_routed_experts"], config["moe_intermediate_size"]
     yield from make.linear(f"{prefix}.gate", count, hidden, plain=True)
-    if "index_n_heads" not in config or hidden == 7168:  # the small V3.2 models have none
-        yield make.vector(f"{prefix}.gate.e_score_correction_bias", count, 0.0, 0.05, "F32")
+    yield make.vector(f"{prefix}.gate.e_score_correction_bias", count, 0.0, 0.05, "F32")
     for expert in range(count):
         yield from gated_mlp(make, f"{prefix}.experts.{expert}", width)
     yield from gated_mlp(make, f"{prefix}.shared_experts", width * config["n_shared_experts"])

@@ -216,6 +216,7 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments) {
   for (const std::string& mend : session->arguments.mends) {
     options.mends.*FindMend(mend).on = true;
   }
+  if (options.mends.f32_router_bias) session->family->KeepRouterBias(*session->checkpoint);
   session->plan =
       MakePlan(session->recipe, *session->family, *session->checkpoint, session->arguments.model_path, options);
   return session;

@@ -5,12 +5,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <vector>
 
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "plan/lost_tensors.h"
+#include "processor/linears/linear_result.h"
 
 namespace modelslim {
 namespace {
@@ -94,6 +96,39 @@ void PrintExperts(const RunReport& report, std::ostream& out) {
              report.facts.idle_experts.empty() ? "" : "; handled by --idle-experts " + report.facts.idle_experts);
 }
 
+// Scales of static inputs that servers round, although deq_scale was made from the unrounded ones.
+void PrintRoundedScales(const Session& session, const RunReport& report, std::ostream& out) {
+  const DType served = ServedScaleType(session.family->layout().dtype);
+  int64_t scales = 0, rounded = 0;
+  double worst = 0;
+  for (const LedgerEntry& entry : report.facts.tensors) {
+    if (!entry.input) continue;
+    ++scales;
+    const double ratio = RoundTo(served, static_cast<float>(entry.input->scale)) / entry.input->scale;
+    if (ratio == 1) continue;
+    ++rounded;
+    worst = std::max(worst, std::abs(ratio - 1));
+  }
+  if (rounded == 0) return;
+  fmt::print(out,
+             "input scales      {} of {} are no {} numbers, and servers round them (by up to {:.2f} %) beside a "
+             "deq_scale made from the exact ones: --mend bf16-scales\n",
+             rounded, scales, DTypeName(served), worst * 100);
+}
+
+// Tensors of the source that were copied although they hold NaN or infinity.
+void PrintNotFinite(const RunReport& report, std::ostream& out) {
+  constexpr size_t kNamed = 20;
+  const std::vector<NotFiniteTensor>& tensors = report.facts.not_finite;
+  for (size_t i = 0; i < std::min(tensors.size(), kNamed); ++i) {
+    fmt::print(out, "warning           {} holds {} (element {}); it was copied as it is\n", tensors[i].name,
+               tensors[i].value, tensors[i].index);
+  }
+  if (tensors.size() > kNamed)
+    fmt::print(out, "warning           {} more tensors are not finite (see {})\n", tensors.size() - kNamed,
+               kLedgerFile);
+}
+
 }  // namespace
 
 void PrintSummary(const Session& session, const RunReport& report, const VerifyReport* verified, std::ostream& out) {
@@ -121,9 +156,11 @@ void PrintSummary(const Session& session, const RunReport& report, const VerifyR
   fmt::print(out, "peak memory       {} anonymous\n", FormatBytes(report.peak_anonymous));
   if (verified != nullptr) {
     fmt::print(out, "read back         {} tensors, {}, {}\n", verified->tensors, FormatDuration(verified->seconds),
-               verified->problems.empty() ? "all well" : fmt::format("{} problems", verified->problems.size()));
+               VerifySummary(*verified));
     for (const std::string& problem : verified->problems) fmt::print(out, "  {}\n", problem);
   }
+  PrintRoundedScales(session, report, out);
+  PrintNotFinite(report, out);
   PrintWorst(report, out);
   if (!session.plan.unused.empty()) fmt::print(out, "of the source, not in the output\n");
   for (const std::string& line : LossLines(session.plan.unused)) fmt::print(out, "  {}\n", line);

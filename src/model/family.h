@@ -78,6 +78,9 @@ class Family {
   virtual bool StoresShifted(std::string_view /*norm*/) const { return false; }
   // Brings such norms back; those that a smoothing step replaced only with `replaced` (26.1.0 forgets them).
   virtual void BeforeSave(Block&, bool /*replaced*/) const {}
+  // The correction biases of the routers get the types that they have in the checkpoint (--mend f32-router-bias).
+  // Before anything is planned.
+  virtual void KeepRouterBias(const Checkpoint&) {}
   // Keys to add to the copied config.json when W4A8 linears exist and so on: name -> JSON text. `modes` are description
   // strings.
   virtual std::vector<std::pair<std::string, std::string>> ConfigEdits(const std::vector<std::string_view>& modes,

@@ -55,6 +55,9 @@ struct AttentionWindow {
   std::string where;  // what says so: "config.json: sliding_window"
 };
 
+// How the name of a router's correction bias ends, below its mlp.
+inline constexpr std::string_view kRouterBias = ".gate.e_score_correction_bias";
+
 struct ModelLayout {
   std::vector<BlockInfo> blocks;
   std::vector<ModuleInfo> rest;  // embeddings, final norm, lm_head: outside of every block, never visited by processors

@@ -47,7 +47,6 @@ struct ModelPlan {
   std::vector<PlanNote> notes;
   bool december_2025 = false;  // numbers and files of the December 2025 release where they differ; set before planning
   bool kv_c8 = false;
-  bool f32_activations = false;  // a step makes later forwards compute in f32 whatever the model's type
   bool static_fa = false;
   std::vector<std::pair<std::string, std::string>> extra_entries;  // description entries that are no tensors
   struct Quarot {
@@ -61,6 +60,10 @@ struct ModelPlan {
     bool awq_gqa = false;
     // Norms that Family::StoresShifted() and a smoothing step replaced are brought back too.
     bool zero_centred_norm = false;
+    // The scale of a static input is rounded to the type in which servers keep it, before deq_scale is made from it.
+    bool bf16_scales = false;
+    // The routers' correction biases keep the checkpoint's type where the reference rounds them to the model's.
+    bool f32_router_bias = false;
   };
   Mends mends;
   bool global_rotation = false;  // optional/quarot.safetensors

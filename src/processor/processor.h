@@ -63,6 +63,14 @@ class Processor {
   // first.
   virtual void Plan(const Family& family, ModelPlan& plan) const = 0;
 
+  // How the types of activations come about, for the plan (see plan/activation_types.h). The modules of `block`, which
+  // has no weights, are brought into the states in which this step's pass finds them, and in which the step leaves
+  // them, as far as the types of what they put out depend on it.
+  virtual void SketchPass(Block& /*block*/, const Family&, const ModelPlan&) const {}
+  virtual void SketchResult(Block& /*block*/, const Family&, const ModelPlan&) const {}
+  // Which keys and values this step's pass will see in an attention.
+  virtual void PlanKvTypes(const std::string& /*attention*/, DType /*keys*/, DType /*values*/, ModelPlan&) const {}
+
   // Linears whose weights it changes, so that they must not be quantized yet.
   virtual std::vector<std::string> Rewrites(const Family&) const { return {}; }
 

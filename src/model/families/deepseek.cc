@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/checkpoint.h"
 #include "model/checkpoint_facts.h"
 #include "model/parts/layout_builder.h"
 #include "model/parts/moe_config.h"
@@ -120,7 +121,7 @@ BlockInfo DeepseekFamily::MakeBlockInfo(int64_t index, const Checkpoint& checkpo
 void DeepseekFamily::AddMoe(const std::string& mlp, const Checkpoint& checkpoint,
                             std::vector<ModuleInfo>* modules) const {
   std::vector<ParamInfo> router = {ParamOf(mlp + ".gate.weight", {config_.experts, sizes_.hidden}, config_.dtype)};
-  const std::string bias = mlp + ".gate.e_score_correction_bias";
+  const std::string bias = mlp + std::string(kRouterBias);
   if (HasTensor(checkpoint, bias)) router.push_back(ParamOf(bias, {config_.experts}, traits_.bias_dtype));
   ModuleInfo gate = OtherInfo(mlp + ".gate", std::move(router));
   if (traits_.router_first) modules->push_back(gate);
@@ -132,6 +133,18 @@ void DeepseekFamily::AddMoe(const std::string& mlp, const Checkpoint& checkpoint
   if (config_.shared_experts == 0) return;
   AddGatedMlp(modules, mlp + ".shared_experts", sizes_.hidden, config_.moe_intermediate * config_.shared_experts,
               config_.dtype, false, traits_.down_before_up);
+}
+
+void DeepseekFamily::KeepRouterBias(const Checkpoint& checkpoint) {
+  for (BlockInfo& block : layout_.blocks) {
+    for (ModuleInfo& module : block.modules) {
+      for (ParamInfo& param : module.params) {
+        if (!param.name.ends_with(kRouterBias)) continue;
+        const CheckpointTensor* const stored = checkpoint.Find(param.name);
+        if (stored != nullptr && IsModelDType(stored->dtype)) param.dtype = stored->dtype;
+      }
+    }
+  }
 }
 
 void DeepseekFamily::AddMtpExtras(const std::string& layer, std::vector<ModuleInfo>* modules) const {

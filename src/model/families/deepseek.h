@@ -54,6 +54,8 @@ class DeepseekFamily : public DecoderFamily {
   ExpertCount Experts(int block) const override;
   int64_t MultiplyAddsPerToken(int block) const override;
 
+  void KeepRouterBias(const Checkpoint& checkpoint) override;
+
  protected:
   DeepseekFamily(std::string_view adapter, const DeepseekConfig& config, const DeepseekTraits& traits,
                  const Checkpoint& checkpoint);

@@ -14,7 +14,7 @@ Routing Route(const DeepseekConfig& config, Block& block, const ConstView& x) {
   Tensor logits(DType::kF32, {x.rows(), config.experts});
   // Products of bf16 numbers are exact in f32, so this is the f32 product of the widened matrices.
   Linear({x.data, x.dtype, {x.rows(), x.cols()}}, weight, {}, logits.view());
-  Parameter* const bias = block.FindParameter(block.name() + ".mlp.gate.e_score_correction_bias");
+  Parameter* const bias = block.FindParameter(block.name() + ".mlp" + std::string(kRouterBias));
   return NoauxRouting(std::as_const(logits).view(), bias != nullptr ? bias->Get() : ConstView{}, config.routing);
 }
 

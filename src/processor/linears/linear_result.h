@@ -15,6 +15,10 @@ namespace modelslim {
 
 class RowSample;
 
+// In which servers keep the scale of a static input: the type they compute in, which for float32 models is bfloat16
+// too.
+constexpr DType ServedScaleType(DType model) { return model == DType::kF16 ? DType::kF16 : DType::kBF16; }
+
 class LinearResult : public ModuleResult {
  public:
   LinearResult();

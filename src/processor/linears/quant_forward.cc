@@ -14,6 +14,14 @@ bool IsStatic(const LinearQuantSpec& spec) {
          (spec.activation.scope == ActivationScope::kPerTensor || spec.activation.scope == ActivationScope::kPdMix);
 }
 
+// Of what a Linear puts out for an input of type x. While calibrating it is the input's; with GPTQ the float layer
+// runs.
+DType CalibratedType(const LinearQuantSpec& spec, DType x, DType weight) { return spec.gptq ? Promote(x, weight) : x; }
+// Deployed layers dequantize to f32, those of MX formats to the type that they are used in.
+DType DeployedType(bool weight_only, const ActivationSpec& activation, DType x) {
+  return !weight_only && IsBlockScope(activation) ? x : DType::kF32;
+}
+
 class CalibratingForward : public LinearForward {
  public:
   CalibratingForward(LinearModule& module, LinearQuantSpec spec, const fs::path& scratch) : spec_(std::move(spec)) {
@@ -36,7 +44,7 @@ class CalibratingForward : public LinearForward {
       const Tensor fake = Dequantize(*codes_, module.weight().dtype());
       packed_.emplace(fake.view(), x.dtype);
     }
-    return module.FloatForward(x, *packed_, x.dtype);
+    return module.FloatForward(x, *packed_, CalibratedType(spec_, x.dtype, module.weight().dtype()));
   }
 
   void Release(LinearModule&, Keep keep) override {
@@ -75,7 +83,7 @@ class DeployedStage : public ActivationStage {
   explicit DeployedStage(DeployedActivation activation) : activation_(std::move(activation)) {}
 
   Tensor Apply(const ConstView& x, const RowGroups& groups) override {
-    Tensor out(IsBlockScope(activation_.spec) ? x.dtype : DType::kF32, x.shape);
+    Tensor out(DeployedType(false, activation_.spec, x.dtype), x.shape);
     FakeQuantizeDeployed(activation_, x, groups.offsets, out.view());
     return out;
   }
@@ -84,9 +92,10 @@ class DeployedStage : public ActivationStage {
     const auto* that = dynamic_cast<const DeployedStage*>(&other);
     if (that == nullptr) return false;
     const DeployedActivation &a = activation_, &b = that->activation_;
-    return a.spec.scope == b.spec.scope && a.spec.format == b.spec.format && a.spec.symmetric == b.spec.symmetric &&
-           a.bits == b.bits && a.true_per_token == b.true_per_token && a.fixed.dtype == b.fixed.dtype &&
-           a.fixed.scale == b.fixed.scale && a.fixed.offset == b.fixed.offset;
+    return a.spec.scope == b.spec.scope && a.spec.dual_block_size == b.spec.dual_block_size &&
+           a.december_2025 == b.december_2025 && a.spec.format == b.spec.format &&
+           a.spec.symmetric == b.spec.symmetric && a.bits == b.bits && a.true_per_token == b.true_per_token &&
+           a.fixed.dtype == b.fixed.dtype && a.fixed.scale == b.fixed.scale && a.fixed.offset == b.fixed.offset;
   }
 
  private:
@@ -95,13 +104,13 @@ class DeployedStage : public ActivationStage {
 
 class DeployedForward : public LinearForward {
  public:
-  explicit DeployedForward(const LinearResult& result) {
+  explicit DeployedForward(const LinearResult& result) : weight_only_(result.weight_only), spec_(result.activation) {
     if (result.weight_only) return;
     DeployedActivation activation;
     activation.spec = result.activation;
+    activation.december_2025 = result.spec.december_2025;
     if (result.input) activation.fixed = AffineTable::Single(*result.input);
     stage_ = std::make_shared<DeployedStage>(std::move(activation));
-    keeps_dtype_ = IsBlockScope(result.activation);
   }
 
   std::shared_ptr<ActivationStage>& activation() override { return stage_; }
@@ -111,7 +120,7 @@ class DeployedForward : public LinearForward {
       const Tensor values = Dequantize(QuantizedResult(module)->Weight(module), module.weight().dtype());
       packed_.emplace(values.view(), x.dtype);
     }
-    return module.FloatForward(x, *packed_, keeps_dtype_ ? x.dtype : DType::kF32);
+    return module.FloatForward(x, *packed_, DeployedType(weight_only_, spec_, x.dtype));
   }
 
   void Release(LinearModule& module, Keep keep) override {
@@ -120,9 +129,28 @@ class DeployedForward : public LinearForward {
   }
 
  private:
+  bool weight_only_;
+  ActivationSpec spec_;
   std::shared_ptr<ActivationStage> stage_;
   std::optional<PackedWeight> packed_;
-  bool keeps_dtype_ = false;
+};
+
+class SketchForward : public LinearForward {
+ public:
+  SketchForward(LinearQuantSpec spec, bool deployed) : spec_(std::move(spec)), deployed_(deployed) {}
+
+  std::shared_ptr<ActivationStage>& activation() override { return stage_; }
+  Tensor Apply(LinearModule& module, const ConstView& x) override {
+    const DType type = deployed_ ? DeployedType(spec_.weight_only, spec_.activation, x.dtype)
+                                 : CalibratedType(spec_, x.dtype, module.weight().dtype());
+    return Tensor::Zeros(type, {x.rows(), module.info().out_features()});
+  }
+  void Release(LinearModule&, Keep) override {}
+
+ private:
+  LinearQuantSpec spec_;
+  bool deployed_;
+  std::shared_ptr<ActivationStage> stage_;  // none
 };
 
 QuantizedWeight FromGptq(GptqResult result, const GptqOptions& options, DType source) {
@@ -143,6 +171,13 @@ void StartCalibration(LinearModule& module, const LinearQuantSpec& spec, const f
   auto forward = std::make_unique<CalibratingForward>(module, spec, scratch);
   if (sampled_rows > 0) forward->SampleInputs(module, sampled_rows);
   module.forward() = std::move(forward);
+}
+
+void SketchCalibration(LinearModule& module, const LinearQuantSpec& spec) {
+  module.forward() = std::make_unique<SketchForward>(spec, /*deployed=*/false);
+}
+void SketchDeployment(LinearModule& module, const LinearQuantSpec& spec) {
+  module.forward() = std::make_unique<SketchForward>(spec, /*deployed=*/true);
 }
 
 bool IsCalibrating(LinearModule& module) { return Calibrating(module) != nullptr; }
@@ -184,6 +219,7 @@ void Deploy(LinearModule& module) {
     MODELSLIM_CHECK(params.has_value());
     result->input =
         AffineParams{params->scale.front(), params->offset.empty() ? 0.0f : params->offset.front(), params->dtype};
+    if (spec.input_scale_type) result->input->scale = RoundTo(*spec.input_scale_type, result->input->scale);
   }
   if (spec.gptq) {
     const DType dtype = module.weight().dtype();

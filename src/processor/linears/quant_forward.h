@@ -20,6 +20,8 @@ struct LinearQuantSpec {
   WeightSpec weight;
   std::optional<GptqOptions> gptq;  // instead of `weight`
   std::string by;                   // "spec.process[1]"
+  // Static inputs: the scale is rounded to this type when calibration ends (--mend bf16-scales).
+  std::optional<DType> input_scale_type;
 
   // Whether calibration needs to see data.
   bool NeedsData() const { return gptq.has_value() || (!weight_only && !IsDataFree(activation)); }
@@ -37,6 +39,10 @@ bool IsUnseen(LinearModule& module);
 // Hessians. All are of one width and calibrated alike. False when none of the others was seen.
 bool PoolCalibration(std::span<LinearModule* const> unseen, std::span<LinearModule* const> others,
                      const fs::path& scratch);
+
+// For modules without weights: the forward has the types of a calibrating or deployed one and computes nothing.
+void SketchCalibration(LinearModule& module, const LinearQuantSpec& spec);
+void SketchDeployment(LinearModule& module, const LinearQuantSpec& spec);
 
 // Ends calibration: the module gets its LinearResult and, for later processors, the deployed forward. Codes of
 // data-free weights are made only when somebody asks.

@@ -37,6 +37,15 @@ class Group : public Processor {
     // All of them change the block after the one forward that they share, and the codes are those of that forward.
     for (const auto& member : members_) RefuseQuantized(*member, family, plan);
   }
+  void SketchPass(Block& block, const Family& family, const ModelPlan& plan) const override {
+    for (const auto& member : members_) member->SketchPass(block, family, plan);
+  }
+  void SketchResult(Block& block, const Family& family, const ModelPlan& plan) const override {
+    for (const auto& member : members_) member->SketchResult(block, family, plan);
+  }
+  void PlanKvTypes(const std::string& attention, DType keys, DType values, ModelPlan& plan) const override {
+    for (const auto& member : members_) member->PlanKvTypes(attention, keys, values, plan);
+  }
   void PreRun(RunState& state) override {
     for (auto& member : members_) member->PreRun(state);
   }

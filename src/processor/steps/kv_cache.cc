@@ -109,6 +109,14 @@ class DynamicCache : public Processor, public KvObserver {
     plan.kv_c8 = plan.kv_c8 || any;
   }
 
+  void PlanKvTypes(const std::string& attention, DType keys, DType values, ModelPlan& plan) const override {
+    if (!select_.Selects(attention)) return;
+    for (ExtraTensor& extra : plan.extras.find(attention)->second) {
+      if (extra.type != "C8") continue;
+      extra.dtype = extra.name.starts_with(attention + ".v_proj.") ? values : keys;
+    }
+  }
+
   void Preprocess(Block&, RunState&) override { observed_.clear(); }
 
   void Observe(const std::string& attention, const ConstView& keys, const ConstView& values,
@@ -135,17 +143,14 @@ class DynamicCache : public Processor, public KvObserver {
   }
 
  private:
-  // The states have the model's type unless a step before this one makes the layer compute in f32: a replaced norm, or
-  // a projection that is quantized already.
+  // The types are those of the states, which PlanKvTypes() tells.
   void PlanAttention(const BlockInfo& block, const std::string& attention, DType model_dtype, ModelPlan& plan) const {
     std::map<std::string, int64_t> sizes;
-    bool deployed = plan.f32_activations;
     for (const ModuleInfo& module : block.modules) {
       if (module.kind != ModuleKind::kLinear) continue;
       for (const char* part : {"k_proj", "v_proj"}) {
         if (module.name != attention + "." + part) continue;
         sizes[part] = module.out_features();
-        deployed = deployed || !plan.linear(module.name).by.empty();
       }
     }
     if (sizes.size() != 2) {
@@ -153,21 +158,20 @@ class DynamicCache : public Processor, public KvObserver {
                   path() + ": " + attention + " has no k_proj and v_proj, which the C8 format names its scales after",
                   "exclude this attention");
     }
-    const DType dtype = deployed ? DType::kF32 : model_dtype;
     for (const char* part : {"k_proj", "v_proj"}) {
       for (const char* what : {"kv_cache_scale", "kv_cache_offset"}) {
-        plan.extras[attention].push_back({fmt::format("{}.{}.{}", attention, part, what), dtype, {sizes[part]}, "C8"});
+        plan.extras[attention].push_back(
+            {fmt::format("{}.{}.{}", attention, part, what), model_dtype, {sizes[part]}, "C8"});
       }
     }
   }
 
-  void AddValues(const std::string& attention, const char* part, const AffineTable& params, RunState& state) {
+  static void AddValues(const std::string& attention, const char* part, const AffineTable& params, RunState& state) {
     const std::string base = fmt::format("{}.{}.", attention, part);
-    const DType dtype = state.plan.extras.find(attention)->second.front().dtype;
     const std::vector<float> zeros(params.scale.size(), 0.0f);
-    state.extras[attention].push_back({base + "kv_cache_scale", ToTensor(params.scale, dtype)});
+    state.extras[attention].push_back({base + "kv_cache_scale", ToTensor(params.scale, params.dtype)});
     state.extras[attention].push_back(
-        {base + "kv_cache_offset", ToTensor(params.offset.empty() ? zeros : params.offset, dtype)});
+        {base + "kv_cache_offset", ToTensor(params.offset.empty() ? zeros : params.offset, params.dtype)});
   }
 
   ActivationSpec spec_;

@@ -59,15 +59,16 @@ class SmoothProcessor : public Processor {
 
   void Preprocess(Block& block, RunState& state) override {
     groups_ = Select(state.family, block.info().index);
+    ReplaceNorms(block, groups_, state.plan);
     for (const Subgraph& group : groups_) {
-      if (group.type == SubgraphType::kNormLinear) {
-        NormModule& norm = *block.FindNorm(group.source);
-        norm.Replace(AddsNormBias(state.plan) || norm.bias() != nullptr);
-      }
       LinearModule& observed = *block.FindLinear(group.targets.front());
       if (observers_.try_emplace(observed.name()).second)
         observed.observers().push_back(&observers_.at(observed.name()));
     }
+  }
+
+  void SketchPass(Block& block, const Family& family, const ModelPlan& plan) const override {
+    ReplaceNorms(block, Select(family, block.info().index), plan);
   }
 
   void Postprocess(Block& block, RunState& state) override {
@@ -100,13 +101,20 @@ class SmoothProcessor : public Processor {
                           type(), norms.size(), norms.front()));
   }
 
+  void ReplaceNorms(Block& block, const std::vector<Subgraph>& groups, const ModelPlan& plan) const {
+    for (const Subgraph& group : groups) {
+      if (group.type != SubgraphType::kNormLinear) continue;
+      NormModule& norm = *block.FindNorm(group.source);
+      norm.Replace(AddsNormBias(plan) || norm.bias() != nullptr);
+    }
+  }
+
   bool AddsNormBias(const ModelPlan& plan) const {
     return options_.always_norm_bias || !options_.symmetric || plan.december_2025;
   }
 
   void PlanGroup(const BlockInfo& block, const Subgraph& group, ModelPlan& plan) const {
     if (group.type != SubgraphType::kNormLinear) return;
-    plan.f32_activations = true;
     const ModuleInfo* norm = nullptr;
     for (const ModuleInfo& module : block.modules) {
       if (module.name == group.source) norm = &module;
