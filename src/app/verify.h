@@ -26,11 +26,19 @@ struct VerifyReport {
   std::vector<std::string> losses;   // with a source: what of it the output does not hold, in words
 };
 
-// Description, index and shards against one another; dtypes and shapes of every quantized type; scales finite and
-// positive, offsets integral and in range, everything else finite (a warning: such tensors are copies of the source's).
-// `source` (may be empty): the model the output was made from; weights that no rewriting step touched are dequantized
-// and compared with it.
-VerifyReport VerifyOutput(const fs::path& directory, const fs::path& source = {});
+struct VerifyOptions {
+  // The model that the output was made from; weights that no rewriting step touched are dequantized and compared with
+  // it. May be empty.
+  fs::path source;
+  std::string suffix;     // of the name of every file: kUnpublished before an output is published
+  bool checksums = true;  // false: without the ledger, for outputs that another program wrote
+};
+
+// Description, index, shards, ledger and small files against one another: every layer has exactly the tensors of its
+// type, in their dtypes and shapes; scales finite and positive, offsets integral and in range, everything else finite (a
+// warning: such tensors are copies of the source's); what the description says beside the tensors; every byte by its
+// checksum; config.json and tokenizer there and readable.
+VerifyReport VerifyOutput(const fs::path& directory, const VerifyOptions& options = {});
 
 // "all well", or how many problems or warnings there are.
 std::string VerifySummary(const VerifyReport& report);

@@ -12,6 +12,7 @@
 #include "app/servers.h"
 #include "app/verify.h"
 #include "base/error.h"
+#include "base/installation.h"
 #include "cli/abbreviations.h"
 #include "cli/completion.h"
 #include "cli/home.h"
@@ -23,8 +24,6 @@
 
 namespace modelslim {
 namespace {
-
-constexpr const char* kVersion = "modelslim 0.1.0";
 
 // An option that names a file or directory.
 template <typename Value>
@@ -108,7 +107,7 @@ class CommandLine {
         err_(err),
         app_("Quantizes Hugging Face checkpoints by msModelSlim recipes, without Python and without an accelerator.",
              "modelslim") {
-    app_.set_version_flag("--version", kVersion);
+    app_.set_version_flag("--version", kProgramVersion);
     app_.footer(
         "Examples:\n"
         "  modelslim quant --model_type Qwen3-8B --model_path Qwen3-8B --save_path out --quant_type w8a8\n"
@@ -186,7 +185,7 @@ class CommandLine {
         "verify", "Read a finished output back and check it",
         "Examples:\n  modelslim verify out --model_path Qwen3-8B\n  modelslim verify out --for vllm-ascend", [this] {
           const ServerChoice servers = ChooseServers(plan_.servers, plan_.server_version);
-          VerifyReport report = VerifyOutput(directory_, source_);
+          VerifyReport report = VerifyOutput(directory_, {.source = source_, .suffix = "", .checksums = checksums_});
           if (servers.by_name) AddServerFindings(directory_, servers, &report);
           PrintVerify(report, directory_, out_);
           if (report.problems.empty()) return 0;
@@ -196,6 +195,8 @@ class CommandLine {
     AddPath(command, "directory", directory_, "Output of a run")->required();
     AddPath(command, "--model_path", source_, "Source checkpoint: compare dequantized weights with it");
     AddServerOptions(command, plan_.servers, plan_.server_version);
+    command.add_flag("!--no-checksums", checksums_,
+                     "Do without quant_model_ledger.json, which outputs of other programs do not have");
   }
 
   void AddAnalyze() {
@@ -331,7 +332,7 @@ class CommandLine {
   fs::path directory_, source_;
   std::vector<std::string> files_;
   std::string shell_, analyze_scope_ = "linear";
-  bool plan_tensors_ = false, json_ = false, no_special_ = false, debug_ = false;
+  bool plan_tensors_ = false, json_ = false, no_special_ = false, debug_ = false, checksums_ = true;
 };
 
 }  // namespace

@@ -1,0 +1,223 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string_view>
+
+#include "app/verify_parts.h"
+#include "base/error.h"
+#include "format/ascend_v1.h"
+#include "model/family.h"
+#include "runner/publish.h"
+
+namespace modelslim {
+namespace {
+
+constexpr int64_t kMxGroup = 32;
+
+bool IsMx(SavedKind kind) { return kind == SavedKind::kMxFp8 || kind == SavedKind::kMxFp4; }
+
+class GlobalVerifier {
+ public:
+  GlobalVerifier(const VerifiedOutput& output, const std::vector<SavedLayer>& layers, Problems& problems)
+      : output_(output), layers_(layers), problems_(problems) {
+    for (const JsonMember& member : *output.description.object()) {
+      if (const std::string* const type = member.value.string()) types_.insert(*type);
+    }
+  }
+
+  void Run() {
+    Expect("version", {"1.0.0"});
+    Expect("model_quant_type", ModelTypes());
+    CheckGroupSize();
+    ExpectWhere(HasType("C8"), "kv_cache_type", "C8");
+    ExpectWhere(HasType("C8"), "kv_quant_type", "C8");
+    ExpectWhere(HasType("FAQuant"), "fa_quant_type", "FAKQuant");
+    CheckRotations();
+    CheckOptional();
+  }
+
+ private:
+  const Json* Find(std::string_view key) const { return output_.description.Find(key); }
+
+  std::string Text(std::string_view key) const {
+    const Json* const value = Find(key);
+    return value == nullptr ? "nothing" : value->Dump();
+  }
+
+  void Wrong(std::string_view key, const std::string& expected) {
+    problems_.Add(fmt::format("{}: {}: expected {}, found {}", kDescriptionFile, key, expected, Text(key)));
+  }
+
+  // A tensor's type; the globals of that name ("kv_cache_type": "C8") are no tensors.
+  bool HasType(std::string_view type) const {
+    for (const CheckpointTensor& tensor : output_.weights.tensors()) {
+      const Json* const listed = Find(tensor.name);
+      if (listed != nullptr && listed->string() != nullptr && *listed->string() == type) return true;
+    }
+    return false;
+  }
+
+  void Expect(std::string_view key, const std::set<std::string>& values) {
+    const Json* const value = Find(key);
+    if (value != nullptr && value->string() != nullptr && values.count(*value->string()) > 0) return;
+    Wrong(key, fmt::format("\"{}\"", fmt::join(values, "\" or \"")));
+  }
+
+  // `key` says `value` where its tensors are, and is absent elsewhere.
+  void ExpectWhere(bool there, std::string_view key, const std::string& value) {
+    if (there) return Expect(key, {value});
+    if (Find(key) != nullptr) Wrong(key, "no such entry, since no tensor is of that kind");
+  }
+
+  // Each release has an order of its own, and one counts the linears outside of the layers, which the other leaves out.
+  std::set<std::string> ModelTypes() const {
+    std::vector<QuantMode> modes;
+    Compat compat;
+    for (const SavedLayer& layer : layers_) {
+      modes.push_back(layer.mode);
+      compat.fp8_for_vllm = compat.fp8_for_vllm || layer.type == kFp8TypeOfVllm;
+    }
+    if (types_.count(std::string(QuantModeName(QuantMode::kW16A16S))) > 0) modes.push_back(QuantMode::kW16A16S);
+    std::set<std::string> names;
+    for (const bool with_float : {false, true}) {
+      if (with_float) modes.push_back(QuantMode::kFloat);
+      for (const bool december : {false, true}) {
+        compat.december_2025 = december;
+        names.insert(ModelQuantType(modes, compat));
+      }
+    }
+    return names;
+  }
+
+  // The last layer that has groups decides. One whose group is the whole row looks like one without.
+  void CheckGroupSize() {
+    std::set<int64_t> sizes, rows;
+    for (const SavedLayer& layer : layers_) {
+      if (IsMx(layer.kind)) {
+        sizes.insert(kMxGroup);
+      } else if (layer.group_size > 0) {
+        sizes.insert(layer.group_size);
+      } else if (layer.kind != SavedKind::kStaticInt8) {
+        rows.insert(layer.in);
+      }
+    }
+    if (sizes.empty()) sizes.insert(0);
+    const Json* const value = Find("group_size");
+    const std::optional<int64_t> found = value == nullptr ? std::nullopt : value->integer();
+    if (found && (sizes.count(*found) > 0 || rows.count(*found) > 0)) return;
+    Wrong("group_size", fmt::format("{}", fmt::join(sizes, " or ")));
+  }
+
+  // metadata.quarot lists the layers whose matrices stand in the weight files.
+  void CheckRotations() {
+    const Json* const metadata = Find("metadata");
+    if (metadata == nullptr || metadata->object() == nullptr) return Wrong("metadata", "an object");
+    const Json* const quarot = metadata->Find("quarot");
+    CheckRotated(quarot, "heads_rotation", "heads_rotation");
+    CheckRotated(quarot, "kronecker_rotation", "kronecker_rotation_m");
+    CheckRotated(quarot, "kronecker_rotation", "kronecker_rotation_n");
+  }
+
+  void CheckRotated(const Json* quarot, std::string_view key, std::string_view suffix) {
+    std::set<std::string> listed, there;
+    const Json* const entry = quarot == nullptr ? nullptr : quarot->Find(key);
+    const Json* const layers = entry == nullptr ? nullptr : entry->Find("layers");
+    if (layers != nullptr && layers->array() != nullptr) {
+      for (const Json& layer : *layers->array()) {
+        if (layer.string() != nullptr) listed.insert(*layer.string());
+      }
+    }
+    const std::string end = "." + std::string(suffix);
+    for (const CheckpointTensor& tensor : output_.weights.tensors()) {
+      if (tensor.name.ends_with(end)) there.insert(tensor.name.substr(0, tensor.name.size() - end.size()));
+    }
+    for (const std::string& name : listed) {
+      if (there.count(name) == 0) {
+        problems_.Add(fmt::format("{}: metadata.quarot.{} lists {}, but {}{} is missing", kDescriptionFile, key, name,
+                                  name, end));
+      }
+    }
+    for (const std::string& name : there) {
+      if (listed.count(name) == 0) {
+        problems_.Add(fmt::format("{}{} is not in metadata.quarot.{} of {}", name, end, key, kDescriptionFile));
+      }
+    }
+  }
+
+  // optional.quarot.rotation_map.global_rotation names a file beside the weights.
+  void CheckOptional() {
+    const Json* value = Find("optional");
+    for (const char* const key : {"quarot", "rotation_map", "global_rotation"}) {
+      if (value != nullptr) value = value->Find(key);
+    }
+    if (value == nullptr) return;
+    const std::string* const name = value->string();
+    if (name == nullptr || fs::path(*name).is_absolute() || name->find("..") != std::string::npos) {
+      return Wrong("optional", "the name of a file of this directory as global_rotation");
+    }
+    try {
+      const SafetensorsFile file(output_.PathOf(*name));
+      if (file.Find("global_rotation") == nullptr) {
+        problems_.Add(file.path().string() + ": expected a tensor global_rotation, found none");
+      }
+    } catch (const Error& error) {
+      problems_.Add(error.what());
+    }
+  }
+
+  const VerifiedOutput& output_;
+  const std::vector<SavedLayer>& layers_;
+  Problems& problems_;
+  std::set<std::string> types_;
+};
+
+// Shape of a module's tensor, or that it is not there.
+void CheckParam(const VerifiedOutput& output, const ParamInfo& param, Problems& problems) {
+  const CheckpointTensor* const tensor = output.weights.Find(param.name);
+  if (tensor == nullptr) {
+    if (!param.alias_of.empty()) return;  // tied: a server takes the other one
+    problems.Add(fmt::format("{} is missing; the model that config.json describes has it", param.name));
+  } else if (tensor->shape != param.shape) {
+    problems.Add(fmt::format("{}: config.json makes it {}, found {}", param.name, ShapeText(param.shape),
+                             ShapeText(tensor->shape)));
+  }
+}
+
+}  // namespace
+
+void VerifyGlobals(const VerifiedOutput& output, const std::vector<SavedLayer>& layers, Problems& problems) {
+  GlobalVerifier(output, layers, problems).Run();
+}
+
+void VerifyModel(const VerifiedOutput& output, const std::vector<SavedLayer>& layers, Problems& problems) {
+  std::unique_ptr<Family> family;
+  try {
+    family = MakeFamily(FindFamily("default"), ReadJson(output.PathOf("config.json")), output.weights);
+  } catch (const Error& error) {
+    problems.Add(error.what());
+    return;
+  }
+  std::map<std::string_view, const SavedLayer*> quantized;
+  for (const SavedLayer& layer : layers) quantized.emplace(layer.name, &layer);
+  const auto check = [&](const std::vector<ModuleInfo>& modules) {
+    for (const ModuleInfo& module : modules) {
+      const auto found = quantized.find(module.name);
+      if (found == quantized.end()) {
+        for (const ParamInfo& param : module.params) CheckParam(output, param, problems);
+        continue;
+      }
+      const Shape wanted = {module.out_features(), module.in_features()},
+                  saved = {found->second->out, found->second->in};
+      if (saved == wanted) continue;
+      problems.Add(fmt::format("{}: config.json makes it a layer of {}, found one of {}", module.name,
+                               ShapeText(wanted), ShapeText(saved)));
+    }
+  };
+  for (const BlockInfo& block : family->layout().blocks) check(block.modules);
+  check(family->layout().rest);
+}
+
+}  // namespace modelslim

@@ -1,0 +1,262 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <string_view>
+
+#include "app/verify_parts.h"
+#include "base/error.h"
+#include "format/ascend_v1.h"
+#include "runner/publish.h"
+
+namespace modelslim {
+namespace {
+
+// A type of quantized linears: how its weight is stored.
+struct TypeRule {
+  QuantMode mode;
+  SavedKind kind;
+};
+
+const TypeRule* RuleOf(const std::string& type) {
+  static const std::vector<TypeRule> rules = {
+      {QuantMode::kW8A8, SavedKind::kStaticInt8},         {QuantMode::kW8A8Mix, SavedKind::kInt},
+      {QuantMode::kW8A8Dynamic, SavedKind::kInt},         {QuantMode::kW8A16, SavedKind::kInt},
+      {QuantMode::kW4A4Dynamic, SavedKind::kInt},         {QuantMode::kW4A8Dynamic, SavedKind::kInt4RowPairs},
+      {QuantMode::kWFP8AFP8Dynamic, SavedKind::kFp8},     {QuantMode::kW8A8MXFP8, SavedKind::kMxFp8},
+      {QuantMode::kW4A8MXFP, SavedKind::kMxFp4},          {QuantMode::kW4A4MXFP4, SavedKind::kMxFp4},
+      {QuantMode::kW4A4MXFP4DualScale, SavedKind::kMxFp4}};
+  for (const TypeRule& rule : rules) {
+    if (rule.mode == QuantModeOf(type)) return &rule;
+  }
+  return nullptr;
+}
+
+bool IsGlobalKey(const std::string& key) {
+  static const std::set<std::string> keys = {"version",     "model_quant_type",  "metadata",      "group_size",
+                                             "optional",    "kv_cache_type",     "kv_quant_type", "fa_quant_type",
+                                             "is_rot_used", "indexer_quant_type"};
+  return keys.count(key) > 0 || key.ends_with(".quant_type");
+}
+
+// Rotation matrices stand in the weight files only.
+bool IsUnlisted(const std::string& name) {
+  return name.ends_with(".heads_rotation") || name.ends_with(".kronecker_rotation_m") ||
+         name.ends_with(".kronecker_rotation_n");
+}
+
+std::string Form(DType dtype, const Shape& shape) { return fmt::format("{} {}", DTypeName(dtype), ShapeText(shape)); }
+
+class LayerVerifier {
+ public:
+  LayerVerifier(const VerifiedOutput& output, Problems& problems) : output_(output), problems_(problems) {}
+
+  std::vector<SavedLayer> Run() {
+    for (const std::string& warning : output_.weights.warnings()) problems_.Add(warning);
+    std::vector<std::pair<std::string, std::string>> plain;
+    for (const JsonMember& member : *output_.description.object()) {
+      if (IsGlobalKey(member.key)) continue;
+      const std::string* type = member.value.string();
+      if (type == nullptr) {
+        problems_.Add(fmt::format("{}: {}: expected a type, found {}", kDescriptionFile, member.key,
+                                  JsonKindText(member.value.kind())));
+      } else if (output_.weights.Find(member.key) == nullptr) {
+        problems_.Add(fmt::format("{} lists {}, which no weight file holds", kDescriptionFile, member.key));
+      } else if (member.key.ends_with(".weight") && RuleOf(*type) != nullptr) {
+        CheckLinear(member.key.substr(0, member.key.size() - std::string_view(".weight").size()), *type);
+      } else {
+        plain.emplace_back(member.key, *type);
+      }
+    }
+    for (const auto& [name, type] : plain) {
+      if (accounted_.count(name) == 0) CheckPlain(name, type);
+    }
+    for (const CheckpointTensor& tensor : output_.weights.tensors()) {
+      if (output_.description.Find(tensor.name) == nullptr && !IsUnlisted(tensor.name)) {
+        problems_.Add(fmt::format("{} is in the weight files but not in {}", tensor.name, kDescriptionFile));
+      }
+    }
+    return std::move(layers_);
+  }
+
+ private:
+  const CheckpointTensor* Part(const std::string& linear, std::string_view suffix) const {
+    return output_.weights.Find(linear + "." + std::string(suffix));
+  }
+
+  // A tensor of no quantized linear: a float, or a scale of the cache or of attention.
+  void CheckPlain(const std::string& name, const std::string& type) {
+    const CheckpointTensor& tensor = *output_.weights.Find(name);
+    if (type == QuantModeName(QuantMode::kFloat) || type == QuantModeName(QuantMode::kW16A16S)) {
+      if (!IsFloat(tensor.dtype)) {
+        problems_.Add(fmt::format("{}: {} means a float tensor, found {}", name, type, DTypeName(tensor.dtype)));
+      }
+    } else if (type == "C8" || type == "FAQuant") {
+      CheckAttentionPart(tensor);
+    } else if (RuleOf(type) != nullptr) {
+      problems_.Add(fmt::format("{}: no layer of type {} has such a tensor", name, type));
+    } else {
+      problems_.Add(fmt::format("{}: '{}' is not a known type", name, type));
+    }
+  }
+
+  // A.k_proj.kv_cache_scale and _offset: one value per output of the projection. A.fa_k.scale and .offset: [heads, 1].
+  void CheckAttentionPart(const CheckpointTensor& tensor) {
+    const size_t dot = tensor.name.rfind('.');
+    const std::string module = tensor.name.substr(0, dot), last = tensor.name.substr(dot + 1);
+    const bool cache = last.starts_with("kv_cache_");
+    Shape expected = {tensor.size(), 1};
+    if (cache) {
+      expected = {tensor.size()};
+      if (const CheckpointTensor* const weight = Part(module, "weight")) expected = {RowsOf(*weight)};
+    }
+    if (tensor.shape != expected) {
+      problems_.Add(
+          fmt::format("{}: expected shape {}, found {}", tensor.name, ShapeText(expected), ShapeText(tensor.shape)));
+    } else if (last.ends_with("scale")) {
+      CheckScale(tensor);
+    }
+  }
+
+  // Output features; a packed weight has two of them in a row.
+  int64_t RowsOf(const CheckpointTensor& weight) const {
+    const Json* const type = output_.description.Find(weight.name);
+    const TypeRule* const rule = type != nullptr && type->string() != nullptr ? RuleOf(*type->string()) : nullptr;
+    const int64_t rows = weight.shape.empty() ? 0 : weight.shape.front();
+    return rule != nullptr && rule->kind == SavedKind::kInt4RowPairs ? 2 * rows : rows;
+  }
+
+  // Columns of scales tell the size of a group, where the type may have groups.
+  static int64_t GroupSize(const CheckpointTensor* scales, int64_t in) {
+    if (scales == nullptr || scales->shape.size() < 2) return 0;
+    const int64_t columns = scales->shape[1];
+    return columns > 1 && in % columns == 0 ? in / columns : 0;
+  }
+
+  SavedLayer Describe(const std::string& name, const std::string& type, const CheckpointTensor& weight) const {
+    const TypeRule& rule = *RuleOf(type);
+    SavedLayer layer;
+    layer.name = name;
+    layer.type = type;
+    layer.mode = rule.mode;
+    layer.kind = rule.kind;
+    layer.out = RowsOf(weight);
+    layer.in = rule.kind == SavedKind::kMxFp4 && weight.dtype == DType::kU8 ? 2 * weight.shape[1] : weight.shape[1];
+    if (rule.mode == QuantMode::kW4A4MXFP4DualScale) {
+      const int64_t group = GroupSize(Part(name, "weight_dual_scale"), layer.in);
+      layer.group_size = group > 0 ? group : layer.in;
+    } else if (rule.kind != SavedKind::kMxFp8 && rule.kind != SavedKind::kMxFp4) {
+      layer.group_size = GroupSize(Part(name, "weight_scale"), layer.in);
+    }
+    return layer;
+  }
+
+  // The tensors that a layer of this type and size has, by the very function that plans them.
+  std::vector<OutputTensor> Expected(const SavedLayer& layer, const CheckpointTensor& weight) const {
+    PlannedLinear planned;
+    planned.name = layer.name;
+    planned.mode = layer.mode;
+    planned.out = layer.out;
+    planned.in = layer.in;
+    planned.has_bias = Part(layer.name, "bias") != nullptr;
+    planned.group_size = layer.group_size;
+    Compat compat;
+    compat.december_2025 = layer.kind == SavedKind::kMxFp4 && weight.dtype == DType::kF8E4M3;
+    compat.fp8_for_vllm = layer.type == kFp8TypeOfVllm;
+    // Both forms of deq_scale are right: which one depends on the model's type and on the release.
+    const CheckpointTensor* const deq = Part(layer.name, "deq_scale");
+    const bool integers = deq != nullptr && deq->dtype == DType::kI64;
+    return AscendTensors(planned, integers ? DType::kF16 : DType::kBF16, compat);
+  }
+
+  void CheckLinear(const std::string& name, const std::string& type) {
+    const CheckpointTensor& weight = *Part(name, "weight");
+    accounted_.insert(weight.name);
+    if (weight.shape.size() != 2 || weight.size() == 0) {
+      problems_.Add(fmt::format("{}: expected a matrix, found shape {}", weight.name, ShapeText(weight.shape)));
+      return;
+    }
+    const SavedLayer layer = Describe(name, type, weight);
+    try {
+      for (const OutputTensor& tensor : Expected(layer, weight)) CheckPart(layer, tensor);
+    } catch (const Error& error) {
+      problems_.Add(error.what());  // a size that the type cannot have
+    }
+    layers_.push_back(layer);
+  }
+
+  void CheckPart(const SavedLayer& layer, const OutputTensor& expected) {
+    accounted_.insert(expected.name);
+    const CheckpointTensor* const part = output_.weights.Find(expected.name);
+    if (part == nullptr) {
+      problems_.Add(fmt::format("{} is missing; {} needs it", expected.name, layer.type));
+      return;
+    }
+    if (part->dtype != expected.dtype || part->shape != expected.shape) {
+      problems_.Add(fmt::format("{}: {} {} stores it as {}, found {}", expected.name, layer.type,
+                                ShapeText({layer.out, layer.in}), Form(expected.dtype, expected.shape),
+                                Form(part->dtype, part->shape)));
+      return;
+    }
+    const Json* const listed = output_.description.Find(expected.name);
+    const std::string type = listed != nullptr && listed->string() != nullptr ? *listed->string() : expected.type;
+    if (type != expected.type && type != layer.type) {  // a bias may have either
+      problems_.Add(
+          fmt::format("{}: {} in {}, but its layer is {}", expected.name, type, kDescriptionFile, layer.type));
+    }
+    const std::string_view suffix = std::string_view(expected.name).substr(layer.name.size() + 1);
+    if (suffix == "input_offset") CheckOffset(*part);
+    if (suffix == "weight_scale" || suffix == "input_scale" || suffix == "deq_scale" || suffix == "weight_dual_scale")
+      CheckScale(*part);
+  }
+
+  void CheckScale(const CheckpointTensor& tensor) {
+    const SharedTensor stored = output_.weights.Get(tensor);
+    const ConstView& view = stored.view();
+    if (tensor.dtype == DType::kU8) {  // shared exponents: 255 stands for NaN
+      const auto* bytes = view.as<uint8_t>();
+      if (std::find(bytes, bytes + view.size(), uint8_t{255}) != bytes + view.size())
+        problems_.Add(tensor.name + ": holds a NaN exponent");
+      return;
+    }
+    Tensor values;
+    if (tensor.dtype == DType::kI64) {
+      values = DeqScaleFromModel(view);
+    } else if (IsModelDType(tensor.dtype)) {
+      values = ConvertTo(view, DType::kF32);
+    } else {
+      problems_.Add(fmt::format("{}: expected a scale, found {}", tensor.name, DTypeName(tensor.dtype)));
+      return;
+    }
+    for (int64_t i = 0; i < values.size(); ++i) {
+      const float value = values.as<float>()[i];
+      if (std::isfinite(value) && value > 0) continue;
+      problems_.Add(fmt::format("{}: element {} is {}, expected a finite positive scale", tensor.name, i, value));
+      return;
+    }
+  }
+
+  void CheckOffset(const CheckpointTensor& tensor) {
+    const SharedTensor stored = output_.weights.Get(tensor);
+    for (int64_t i = 0; i < stored.view().size(); ++i) {
+      const float value = stored.view().as<float>()[i];
+      if (value >= -128 && value <= 127 && value == std::floor(value)) continue;
+      problems_.Add(fmt::format("{}: element {} is {}, expected an integer from -128 to 127", tensor.name, i, value));
+      return;
+    }
+  }
+
+  const VerifiedOutput& output_;
+  Problems& problems_;
+  std::vector<SavedLayer> layers_;
+  std::set<std::string, std::less<>> accounted_;  // tensors of quantized linears
+};
+
+}  // namespace
+
+std::vector<SavedLayer> VerifyLayers(const VerifiedOutput& output, Problems& problems) {
+  return LayerVerifier(output, problems).Run();
+}
+
+}  // namespace modelslim
