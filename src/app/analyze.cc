@@ -214,6 +214,7 @@ void Analyze(const AnalyzeArguments& arguments, std::ostream& out) {
   options.blocks = BlocksToRun(model.family->layout(), arguments);
   const TokenBatch batch = LoadDataset(model, arguments.model_path, arguments.dataset, "--calib_dataset");
   const Analysis analysis = ScoreLayers(model, batch, arguments, *metric, options);
+  model.checkpoint->ThrowIfChanged();
   const std::vector<LayerScore> ranking = RankLayers(analysis.scores, arguments.topk);
   if (!ranking.empty() && std::isnan(ranking.front().score)) {
     LogWarning("the input of " + ranking.front().name +

@@ -1,5 +1,8 @@
 #include "app/quant.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,6 +38,18 @@ void PrepareSavePath(const fs::path& path, const RunPlan& plan) {
   CheckNamesAreFree(path, names);
 }
 
+// Checks an output before it is published.
+VerifyReport ReadBack(const fs::path& save_path) {
+  VerifyReport report = VerifyOutput(save_path, {.source = {}, .published = false, .checksums = true});
+  if (report.problems.empty()) return report;
+  std::string text = save_path.string() + ": what was written does not read back as it should, so it was not published";
+  constexpr size_t kShown = 10;
+  for (size_t i = 0; i < std::min(kShown, report.problems.size()); ++i) text += "\n  " + report.problems[i];
+  if (report.problems.size() > kShown) text += fmt::format("\n  and {} more", report.problems.size() - kShown);
+  throw Error(ErrorCode::kUnexpected, text,
+              "check the disk, and give the same command again: it makes anew what is not as it was written");
+}
+
 }  // namespace
 
 void Quantize(JobArguments arguments, std::ostream& out) {
@@ -56,16 +71,10 @@ void Quantize(JobArguments arguments, std::ostream& out) {
   options.measure_errors = given.verify;
   options.idle_experts = ParseIdleExperts(given.idle_experts);
   const std::string identity = PlanIdentity(session->plan, session->recipe_text, calibration_hash);
-  const RunReport report = Execute(session->plan, *session->weights, data, identity, options);
   std::optional<VerifyReport> verified;
-  if (given.verify) verified = VerifyOutput(given.save_path);
+  if (given.verify) options.check = [&] { verified = ReadBack(given.save_path); };
+  const RunReport report = Execute(session->plan, *session->weights, data, identity, options);
   PrintSummary(*session, report, verified ? &*verified : nullptr, out);
-  if (verified && !verified->problems.empty()) {
-    throw Error(
-        ErrorCode::kUnexpected,
-        given.save_path.string() + ": the output does not read back as it was written: " + verified->problems.front(),
-        "check the disk, then run 'modelslim verify' on the directory");
-  }
 }
 
 void ShowPlan(JobArguments arguments, bool tensors, bool json, std::ostream& out) {

@@ -242,6 +242,7 @@ TokenBatch LoadCalibration(const Session& session, std::string* hash) {
   TokenBatch batch = LoadDataset(session, session.arguments.model_path, session.recipe.text()->dataset, "spec.dataset");
   if (hash != nullptr) {
     Hasher hasher;
+    hasher.Update(ReadTextFile(ResolveDataset(session.recipe.text()->dataset, LabCalibDirectories())));
     hasher.Update(std::as_bytes(std::span(batch.ids)));
     hasher.Update(std::as_bytes(std::span(batch.offsets)));
     *hash = hasher.Hex();

@@ -72,7 +72,8 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments);
 TokenBatch LoadDataset(const OpenedModel& model, const fs::path& model_path, const std::string& dataset,
                        const std::string& where);
 
-// The same for the calibration set of the recipe. `hash` (if not null) gets a checksum of what came out.
+// The same for the calibration set of the recipe. `hash` (if not null) gets a checksum of the file and of what
+// came out.
 TokenBatch LoadCalibration(const Session& session, std::string* hash);
 
 // "reject", "pool" or "all-tokens". Throws Error(kSchema) for anything else.

@@ -37,13 +37,16 @@ VerifiedOutput Open(const fs::path& directory, const VerifyOptions& options) {
     throw Error(ErrorCode::kSecurity, directory.string() + " is not a directory",
                 "give the --save_path of a finished run");
   }
-  const auto path = [&](const char* name) { return directory / (name + options.suffix); };
+  const auto path = [&](const char* name) {
+    return options.published ? directory / name : Unpublished(directory / name);
+  };
   if (!fs::exists(path(kDescriptionFile))) {
     throw Error(ErrorCode::kInvalidModel, path(kDescriptionFile).string() + " is missing: this is no finished output",
                 "if a run was interrupted, run the same 'modelslim quant' command again");
   }
-  VerifiedOutput output{directory, options.suffix, ReadObject(path(kDescriptionFile)),
-                        Checkpoint(directory, "quant_model_weights", options.suffix), std::nullopt};
+  VerifiedOutput output{directory, options.published, ReadObject(path(kDescriptionFile)),
+                        Checkpoint(directory, "quant_model_weights", options.published ? "" : kUnpublished),
+                        std::nullopt};
   if (options.checksums && fs::exists(path(kLedgerFile))) output.ledger = ReadObject(path(kLedgerFile));
   return output;
 }

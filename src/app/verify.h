@@ -30,7 +30,7 @@ struct VerifyOptions {
   // The model that the output was made from; weights that no rewriting step touched are dequantized and compared with
   // it. May be empty.
   fs::path source;
-  std::string suffix;     // of the name of every file: kUnpublished before an output is published
+  bool published = true;  // false: every file still lies under Unpublished() of its name
   bool checksums = true;  // false: without the ledger, for outputs that another program wrote
 };
 

@@ -82,14 +82,11 @@ void CheckHash(const std::string& name, const ConstView& view, const JsonObject&
 
 void VerifyFiles(const VerifiedOutput& output, Problems& problems) {
   if (!Exists(output.PathOf("config.json"))) problems.Add("config.json is missing; no server starts without it");
-  std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(output.directory)) {
-    std::string name = entry.path().filename().string();
-    if (!name.ends_with(output.suffix) || !entry.is_regular_file(ignored)) continue;
-    name.resize(name.size() - output.suffix.size());
-    if (!IsReadByServers(name)) continue;
+  for (const std::string_view name : kReadByServers) {
+    const fs::path path = output.PathOf(std::string(name));
+    if (!Exists(path)) continue;
     try {
-      RequireJsonObject(ReadTextFile(entry.path()), entry.path().string());
+      RequireJsonObject(ReadTextFile(path), path.string());
     } catch (const Error& error) {
       problems.Add(error.what());
     }

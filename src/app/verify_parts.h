@@ -33,12 +33,14 @@ class Problems {
 // An output that has been opened.
 struct VerifiedOutput {
   fs::path directory;
-  std::string suffix;  // of the name of every file
-  Json description;    // an object
+  bool published;    // else every file lies under Unpublished() of its name
+  Json description;  // an object
   Checkpoint weights;
   std::optional<Json> ledger;  // an object, where there is one
 
-  fs::path PathOf(const std::string& name) const { return directory / (name + suffix); }
+  fs::path PathOf(const std::string& name) const {
+    return published ? directory / name : Unpublished(directory / name);
+  }
 };
 
 // A quantized linear as its tensors have it.

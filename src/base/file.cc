@@ -11,6 +11,7 @@
 #include <iterator>
 
 #include "base/error.h"
+#include "base/mapping_fault.h"
 
 namespace modelslim {
 namespace {
@@ -30,17 +31,29 @@ class Descriptor {
   int fd_;
 };
 
-uint64_t SizeOfRegularFile(int fd, const fs::path& path) {
+FileStamp StampFrom(const struct stat& info) {
+  return {static_cast<uint64_t>(info.st_size), info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
+}
+
+FileStamp StampOfRegularFile(int fd, const fs::path& path) {
   struct stat info {};
   if (fstat(fd, &info) != 0) ThrowSystemError("cannot read the size of", path);
   if (!S_ISREG(info.st_mode)) {
     throw Error(ErrorCode::kSecurity, path.string() + ": expected a regular file, found a " +
                                           (S_ISDIR(info.st_mode) ? "directory" : "special file"));
   }
-  return static_cast<uint64_t>(info.st_size);
+  return StampFrom(info);
 }
 
+uint64_t SizeOfRegularFile(int fd, const fs::path& path) { return StampOfRegularFile(fd, path).size; }
+
 }  // namespace
+
+FileStamp StampOf(const fs::path& path) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) ThrowSystemError("cannot read the date of", path);
+  return StampFrom(info);
+}
 
 namespace {
 
@@ -115,15 +128,24 @@ uint64_t SizeWithin(int fd, const fs::path& path, uint64_t limit) {
 
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
   const Descriptor file(OpenForReading(path));
-  size_ = SizeOfRegularFile(file.get(), path);
+  stamp_ = StampOfRegularFile(file.get(), path);
+  size_ = stamp_.size;
   if (size_ == 0) return;
   void* const address = mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.get(), 0);
   if (address == MAP_FAILED) ThrowSystemError("cannot map", path);
   data_ = static_cast<const std::byte*>(address);
+  range_ = std::make_unique<MappedRange>(
+      data_, size_,
+      Error(ErrorCode::kInvalidModel,
+            path.string() + ": expected the " + std::to_string(size_) +
+                " bytes that it had when it was opened, found that they cannot be read any more: it was cut short, or "
+                "its disk or network failed",
+            "let whatever writes to it finish, check the disk, and give the same command again"));
   madvise(address, size_, MADV_SEQUENTIAL);
 }
 
 MappedFile::~MappedFile() {
+  range_.reset();
   if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
 }
 
@@ -138,11 +160,6 @@ void Advise(const std::byte* data, size_t size, uint64_t offset, uint64_t length
 
 void MappedFile::WillNeed(uint64_t offset, uint64_t size) const { Advise(data_, size_, offset, size, MADV_WILLNEED); }
 void MappedFile::DontNeed(uint64_t offset, uint64_t size) const { Advise(data_, size_, offset, size, MADV_DONTNEED); }
-
-void CheckTextFile(const fs::path& path, uint64_t limit) {
-  const Descriptor file(OpenForReading(path));
-  SizeWithin(file.get(), path, limit);
-}
 
 std::string ReadTextFile(const fs::path& path, uint64_t limit) {
   const Descriptor file(OpenForReading(path));
@@ -160,17 +177,14 @@ std::string ReadTextFile(const fs::path& path, uint64_t limit) {
   return text;
 }
 
-namespace {
-// Beside the target. A name that leaves no room for the ending loses its own end.
-fs::path TemporaryName(const fs::path& path) {
+fs::path Unpublished(const fs::path& path) {
   constexpr size_t kLongestName = 255;
-  const std::string ending = ".partial", name = path.filename().string();
+  const std::string ending = kUnpublished, name = path.filename().string();
   return path.parent_path() / (name.substr(0, kLongestName - ending.size()) + ending);
 }
-}  // namespace
 
 void WriteFileAtomically(const fs::path& path, std::string_view content, unsigned mode) {
-  const fs::path temporary = TemporaryName(path);
+  const fs::path temporary = Unpublished(path);
   {
     unlink(temporary.c_str());
     const Descriptor file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));

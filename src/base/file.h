@@ -14,8 +14,17 @@ namespace modelslim {
 namespace fs = std::filesystem;
 
 class Error;
+class MappedRange;
 
-// A whole file, mapped for reading. Movable; the mapping lives as long as the object. An empty file maps to nothing.
+// Whether a file is still the one it was: its size and the time of its last change.
+struct FileStamp {
+  uint64_t size = 0;
+  int64_t seconds = 0, nanoseconds = 0;
+  bool operator==(const FileStamp&) const = default;
+};
+FileStamp StampOf(const fs::path& path);
+
+// A whole file, mapped for reading. The mapping lives as long as the object. An empty file maps to nothing.
 class MappedFile {
  public:
   explicit MappedFile(const fs::path& path);
@@ -25,6 +34,8 @@ class MappedFile {
 
   const fs::path& path() const { return path_; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Of the file that was mapped, whatever stands under its name by now.
+  const FileStamp& stamp() const { return stamp_; }
 
   // Hints to the kernel about [offset, offset + size). Both are harmless when they fail.
   void WillNeed(uint64_t offset, uint64_t size) const;
@@ -34,6 +45,8 @@ class MappedFile {
   fs::path path_;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
+  FileStamp stamp_;
+  std::unique_ptr<MappedRange> range_;
 };
 
 // The most that ReadTextFile reads without being told otherwise.
@@ -42,8 +55,9 @@ inline constexpr uint64_t kTextLimit = uint64_t{1} << 32;
 // The text of a file, at most `limit` bytes (a larger one is an error).
 std::string ReadTextFile(const fs::path& path, uint64_t limit = kTextLimit);
 
-// Throws what ReadTextFile would, without reading.
-void CheckTextFile(const fs::path& path, uint64_t limit = kTextLimit);
+// What the name of a file ends in until it is whole; a name that leaves no room for it loses its own end.
+inline constexpr const char* kUnpublished = ".partial";
+fs::path Unpublished(const fs::path& path);
 
 // Writes beside the target, syncs, renames: the target is either the old file or the new one, never a part. `mode` are
 // the permission bits of the new file.

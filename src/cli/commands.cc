@@ -185,7 +185,8 @@ class CommandLine {
         "verify", "Read a finished output back and check it",
         "Examples:\n  modelslim verify out --model_path Qwen3-8B\n  modelslim verify out --for vllm-ascend", [this] {
           const ServerChoice servers = ChooseServers(plan_.servers, plan_.server_version);
-          VerifyReport report = VerifyOutput(directory_, {.source = source_, .suffix = "", .checksums = checksums_});
+          VerifyReport report =
+              VerifyOutput(directory_, {.source = source_, .published = true, .checksums = checksums_});
           if (servers.by_name) AddServerFindings(directory_, servers, &report);
           PrintVerify(report, directory_, out_);
           if (report.problems.empty()) return 0;

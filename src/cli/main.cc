@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mapping_fault.h"
 #include "base/standard_streams.h"
 #include "base/stop.h"
 #include "cli/commands.h"
@@ -96,6 +97,7 @@ int main(int argc, char** argv) {
   // Not death by a signal but an error of the call that went too far.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+  modelslim::ReportMappingFaults();
   modelslim::RaiseOpenFileLimit();
   return modelslim::Main(std::vector<std::string>(argv, argv + argc));
 }

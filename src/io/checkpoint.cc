@@ -1,7 +1,5 @@
 #include "io/checkpoint.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <exception>
 #include <map>
@@ -108,7 +106,8 @@ Checkpoint::Checkpoint(Checkpoint&&) noexcept = default;
 Checkpoint& Checkpoint::operator=(Checkpoint&&) noexcept = default;
 Checkpoint::~Checkpoint() = default;
 
-Checkpoint::Checkpoint(const fs::path& directory, const std::string& stem) : directory_(directory) {
+Checkpoint::Checkpoint(const fs::path& directory, const std::string& stem, const std::string& suffix)
+    : directory_(directory), suffix_(suffix) {
   std::error_code error;
   if (!fs::is_directory(directory, error)) {
     Fail(directory,
@@ -120,17 +119,17 @@ Checkpoint::Checkpoint(const fs::path& directory, const std::string& stem) : dir
   FindFiles(stem);
   OpenShards();
   ListTensors();
-  if (!weight_map_.empty()) CheckIndex(directory / (stem + ".safetensors.index.json"));
+  if (!weight_map_.empty()) CheckIndex(PathOf(stem + ".safetensors.index.json"));
   if (tensors_.empty())
-    Fail(directory / shard_names_.front(), "expected weights, found no tensor at all", "download or export it again");
+    Fail(PathOf(shard_names_.front()), "expected weights, found no tensor at all", "download or export it again");
   weight_map_.clear();
 }
 
 // Which files hold the weights: those of the index, else the whole file, else a complete numbered set.
 void Checkpoint::FindFiles(const std::string& stem) {
-  const fs::path index = directory_ / (stem + ".safetensors.index.json");
+  const fs::path index = PathOf(stem + ".safetensors.index.json");
   const std::string whole = stem + ".safetensors";
-  const bool has_whole = Exists(directory_ / whole);
+  const bool has_whole = Exists(PathOf(whole));
   if (const std::optional<Substitute> found = FindSubstitute(index))
     Fail(index, "expected the index of the weights, found " + found->what, found->tip);
   if (Exists(index)) {
@@ -138,11 +137,11 @@ void Checkpoint::FindFiles(const std::string& stem) {
     const bool names_whole = std::find(shard_names_.begin(), shard_names_.end(), whole) != shard_names_.end();
     std::vector<std::string> missing;
     for (const std::string& name : shard_names_) {
-      if (!Exists(directory_ / name)) missing.push_back(name);
+      if (!Exists(PathOf(name))) missing.push_back(name);
     }
     if (missing.empty()) {
       if (has_whole && !names_whole)
-        warnings_.push_back((directory_ / whole).string() + " is not used: " + index.filename().string() +
+        warnings_.push_back(PathOf(whole).string() + " is not used: " + index.filename().string() +
                             " names other files; remove what is out of date");
       return;
     }
@@ -155,8 +154,8 @@ void Checkpoint::FindFiles(const std::string& stem) {
     shard_names_ = {whole};
     return;
   }
-  if (const std::optional<Substitute> found = FindSubstitute(directory_ / whole))
-    Fail(directory_ / whole, "expected the weights, found " + found->what, found->tip);
+  if (const std::optional<Substitute> found = FindSubstitute(PathOf(whole)))
+    Fail(PathOf(whole), "expected the weights, found " + found->what, found->tip);
   const NumberedFiles numbered = FindNumbered(directory_, stem);
   if (numbered.by_total.empty())
     Fail(directory_, "expected " + index.filename().string() + " or " + whole + ", found neither",
@@ -182,8 +181,8 @@ void Checkpoint::FindFiles(const std::string& stem) {
 // What is wrong with the first missing file decides what is said; of files that are just not there, all are named.
 void Checkpoint::FailMissing(const std::string& stem, const std::vector<std::string>& missing) const {
   for (const std::string& name : missing) {
-    if (const std::optional<Substitute> found = FindSubstitute(directory_ / name))
-      Fail(directory_ / name, "expected the weights, found " + found->what, found->tip);
+    if (const std::optional<Substitute> found = FindSubstitute(PathOf(name)))
+      Fail(PathOf(name), "expected the weights, found " + found->what, found->tip);
   }
   std::vector<std::string> strays;
   for (const auto& [total, files] : FindNumbered(directory_, stem).by_total) {
@@ -226,7 +225,7 @@ void Checkpoint::OpenShards() {
   std::vector<std::exception_ptr> errors(shard_names_.size());
   ParallelFor(static_cast<int64_t>(files_.size()), [&](int64_t i) {
     try {
-      files_[i] = std::make_unique<SafetensorsFile>(directory_ / shard_names_[i]);
+      files_[i] = std::make_unique<SafetensorsFile>(PathOf(shard_names_[i]));
     } catch (...) {
       errors[i] = std::current_exception();  // the first by name is reported, whichever thread was faster
     }
@@ -326,13 +325,26 @@ void Checkpoint::DontNeed(std::string_view name) const {
 std::string Checkpoint::Fingerprint() const {
   Hasher hasher;
   for (size_t i = 0; i < files_.size(); ++i) {
-    struct stat info {};
-    if (stat(files_[i]->path().c_str(), &info) != 0) ThrowSystemError("cannot read the date of", files_[i]->path());
-    hasher.Update(shard_names_[i] + '\0' + std::to_string(files_[i]->size()) + '\0' +
-                  std::to_string(info.st_mtim.tv_sec) + '.' + std::to_string(info.st_mtim.tv_nsec) + '\0');
+    const FileStamp& stamp = files_[i]->stamp();
+    hasher.Update(shard_names_[i] + '\0' + std::to_string(stamp.size) + '\0' + std::to_string(stamp.seconds) + '.' +
+                  std::to_string(stamp.nanoseconds) + '\0');
     hasher.Update(files_[i]->header_bytes());
   }
   return hasher.Hex();
+}
+
+void Checkpoint::ThrowIfChanged() const {
+  for (const auto& file : files_) {
+    const FileStamp now = StampOf(file->path());
+    if (now == file->stamp()) continue;
+    Fail(file->path(),
+         "expected the weights as they were when the run began, found that the file changed meanwhile (" +
+             (now.size == file->stamp().size
+                  ? "written to at the same size"
+                  : std::to_string(file->stamp().size) + " bytes then, " + std::to_string(now.size) + " now") +
+             ")",
+         "let whatever writes there finish, and give the same command again: it starts over with the new weights");
+  }
 }
 
 }  // namespace modelslim

@@ -33,9 +33,10 @@ struct CheckpointTensor {
 // is made; the tensors' bytes are mapped and read when used. Reading is thread-safe. Everything that is wrong is an
 // Error(kInvalidModel) naming the file: no directory, no weights, shards missing, cut short or damaged, paths that
 // leave the directory, tensors that the index names and the shard lacks.
+// Every file is looked for under its name + `suffix`, as an output has them that is not published yet.
 class Checkpoint {
  public:
-  explicit Checkpoint(const fs::path& directory, const std::string& stem = "model");
+  explicit Checkpoint(const fs::path& directory, const std::string& stem = "model", const std::string& suffix = "");
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;
   ~Checkpoint();
@@ -65,11 +66,15 @@ class Checkpoint {
   void WillNeed(std::string_view name) const;
   void DontNeed(std::string_view name) const;
 
-  // A cheap identity: XXH3-128 over the shards' names, sizes, modification times and header bytes.
+  // A cheap identity: XXH3-128 over the shards' names, sizes, modification times and header bytes, all as they were
+  // when the files were opened.
   std::string Fingerprint() const;
+  // Error(kInvalidModel) that names the file when one is no longer what it was then.
+  void ThrowIfChanged() const;
 
  private:
   void FindFiles(const std::string& stem);
+  fs::path PathOf(const std::string& name) const { return directory_ / (name + suffix_); }
   void ReadIndex(const fs::path& index);
   [[noreturn]] void FailMissing(const std::string& stem, const std::vector<std::string>& missing) const;
   const SafetensorsSlot& SlotOf(const CheckpointTensor& tensor) const;
@@ -78,6 +83,7 @@ class Checkpoint {
   void CheckIndex(const fs::path& index) const;
 
   fs::path directory_;
+  std::string suffix_;
   std::unordered_map<std::string, std::string> weight_map_;  // while opening; empty for a single file
   std::vector<std::string> shard_names_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;

@@ -137,5 +137,7 @@ struct JsonOptions {
 Json ParseJson(std::string_view text, const std::string& name, const JsonOptions& options = {});
 // A whole file. Errors name the path.
 Json ReadJson(const fs::path& path, const JsonOptions& options = {});
+// Throws unless the text is one JSON object. Keeps nothing of it, however large it is.
+void RequireJsonObject(std::string_view text, const std::string& name, const JsonOptions& options = {});
 
 }  // namespace modelslim

@@ -56,6 +56,27 @@ class Builder : public JsonHandler {
   Json root_;
 };
 
+// Looks at the kind of the document only.
+class ObjectCheck : public JsonHandler {
+ public:
+  void Null() override { Value("null"); }
+  void Bool(bool) override { Value("a truth value"); }
+  void Number(std::string_view) override { Value("a number"); }
+  void String(std::string_view) override { Value("a string"); }
+  void BeginObject() override { Value(""); }
+  void Key(std::string_view) override {}
+  void EndObject() override {}
+  void BeginArray() override { Value("an array"); }
+  void EndArray() override {}
+
+  const char* other = nullptr;  // what the document is instead of an object
+
+ private:
+  void Value(const char* what) {
+    if (other == nullptr) other = what;
+  }
+};
+
 }  // namespace
 
 Json ParseJson(std::string_view text, const std::string& name, const JsonOptions& options) {
@@ -66,6 +87,14 @@ Json ParseJson(std::string_view text, const std::string& name, const JsonOptions
 
 Json ReadJson(const fs::path& path, const JsonOptions& options) {
   return ParseJson(ReadTextFile(path), path.string(), options);
+}
+
+void RequireJsonObject(std::string_view text, const std::string& name, const JsonOptions& options) {
+  ObjectCheck check;
+  ParseJsonEvents(text, name, options.code, options.max_depth, check);
+  if (*check.other != '\0') {
+    throw Error(options.code, name + ": expected a JSON object, found " + check.other, "download or export it again");
+  }
 }
 
 }  // namespace modelslim

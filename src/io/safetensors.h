@@ -76,6 +76,7 @@ class SafetensorsFile {
 
   const fs::path& path() const { return file_->path(); }
   uint64_t size() const { return file_->bytes().size(); }
+  const FileStamp& stamp() const { return file_->stamp(); }
   const SafetensorsHeader& header() const { return header_; }
   std::span<const std::byte> header_bytes() const { return file_->bytes().first(header_.data_begin); }
   const SafetensorsSlot* Find(std::string_view name) const;  // nullptr when absent

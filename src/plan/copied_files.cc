@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "io/hash.h"
 #include "io/json.h"
 #include "io/model_directory.h"
 #include "plan/plan.h"
@@ -26,8 +27,8 @@ std::string WhereItLeads(const fs::path& link) {
 }
 
 // The edited text, or nothing when the file stays as it is.
-std::string EditedConfig(const fs::path& path, const Family& family, const ModelPlan& plan) {
-  Json config = ReadJson(path);
+std::string EditedConfig(const std::string& source, const fs::path& path, const Family& family, const ModelPlan& plan) {
+  Json config = ParseJson(source, path.string());
   JsonObject* object = config.object();
   if (object == nullptr) return "";
   bool changed = object->Erase("quantization_config");
@@ -65,10 +66,14 @@ std::vector<CopiedFile> FilesToCopy(const fs::path& model_path, const Family& fa
       continue;
     }
     if (!entry.is_regular_file(ignored)) continue;
-    CheckTextFile(entry.path());  // now, and not when the layers are done and it is copied
-    CopiedFile file{name, "", false};
+    // Read now, and not only when the layers are done and it is copied.
+    const std::string text = ReadTextFile(entry.path());
+    if (std::find(kReadByServers.begin(), kReadByServers.end(), name) != kReadByServers.end()) {
+      RequireJsonObject(text, entry.path().string());
+    }
+    CopiedFile file{name, "", false, HashHex(text)};
     if (name == "config.json") {
-      file.content = EditedConfig(entry.path(), family, plan);
+      file.content = EditedConfig(text, entry.path(), family, plan);
       file.edited = !file.content.empty();
     }
     files.push_back(std::move(file));

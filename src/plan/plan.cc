@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/installation.h"
 #include "io/hash.h"
 #include "plan/activation_types.h"
 #include "plan/copied_files.h"
@@ -146,7 +147,7 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
 
 std::string PlanIdentity(const RunPlan& plan, const std::string& recipe_text, const std::string& calibration_hash) {
   Hasher hasher;
-  hasher.Update(std::string_view("modelslim journal 1\n"));
+  hasher.Update(std::string(kProgramVersion) + " journal 2\n");
   hasher.Update(recipe_text + "\n" + calibration_hash + "\n" + plan.checkpoint->Fingerprint() + "\n");
   hasher.Update(std::string(plan.family->name()) + (plan.compat.december_2025 ? " 2025-12\n" : "\n"));
   if (plan.compat.fp8_for_vllm) hasher.Update(std::string(kFp8TypeOfVllm) + "\n");
@@ -154,7 +155,7 @@ std::string PlanIdentity(const RunPlan& plan, const std::string& recipe_text, co
     if (plan.model.mends.*mend.on) hasher.Update("mend " + std::string(mend.name) + "\n");
   }
   for (const OutputShard& shard : plan.layout.shards) hasher.Update(shard.file + "\n" + shard.header);
-  for (const CopiedFile& file : plan.copied) hasher.Update(file.name + "\n" + file.content);
+  for (const CopiedFile& file : plan.copied) hasher.Update(file.name + "\n" + file.hash + "\n" + file.content);
   return hasher.Hex();
 }
 

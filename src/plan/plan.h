@@ -23,6 +23,7 @@ struct CopiedFile {
   std::string name;
   std::string content;  // empty: copied as it is; else the edited text (config.json)
   bool edited = false;
+  std::string hash;  // XXH3-128 of the file as it was when the plan was made
 };
 
 struct BlockCost {
@@ -61,7 +62,9 @@ struct PlanOptions {
 RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& checkpoint, const fs::path& model_path,
                  const PlanOptions& options = {});
 
-// What identifies the result of a run: a hash over recipe, source and layout. Threads and memory are not part of it.
+// What identifies the result of a run: a hash over the program's version, everything that decides about the numbers and
+// the files (texts of recipe, config.json, tokenizer and all other files that are copied, calibration set, weights by
+// Checkpoint::Fingerprint) and the layout. Threads and memory are not part of it.
 std::string PlanIdentity(const RunPlan& plan, const std::string& recipe_text, const std::string& calibration_hash);
 
 }  // namespace modelslim

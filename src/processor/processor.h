@@ -39,7 +39,7 @@ struct RunState {
   Block& rest;                // modules outside of the blocks
   Keep keep = Keep::kPacked;  // what memory allows between chunks
   fs::path scratch;           // directory for what does not fit into memory
-  fs::path output;            // directory that is written
+  fs::path output;            // directory that is written; the runner publishes what lies there unpublished
   IdleExperts idle_experts = IdleExperts::kReject;
   bool measure_errors = true;  // keep samples of what enters a Linear
   // Experts ("model.layers.3.mlp.experts.7") of the present block that were handled as idle_experts says.

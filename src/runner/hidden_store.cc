@@ -30,9 +30,11 @@ HiddenFile::HiddenFile(fs::path path, int64_t rows, int64_t width, bool keep)
   close(fd);
   if (address == MAP_FAILED) ThrowSystemError("cannot map", path_);
   data_ = static_cast<std::byte*>(address);
+  range_ = std::make_unique<MappedRange>(data_, capacity_, ScratchFault(path_));
 }
 
 HiddenFile::~HiddenFile() {
+  range_.reset();
   if (data_ != nullptr) munmap(data_, capacity_);
 }
 

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "base/file.h"
+#include "base/mapping_fault.h"
 #include "tensor/tensor.h"
 
 namespace modelslim {
@@ -35,6 +37,7 @@ class HiddenFile {
   DType dtype_ = DType::kF32;
   std::byte* data_ = nullptr;
   size_t capacity_ = 0;
+  std::unique_ptr<MappedRange> range_;
 };
 
 }  // namespace modelslim

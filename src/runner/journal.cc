@@ -14,6 +14,7 @@ namespace modelslim {
 namespace {
 
 constexpr int kVersion = 1;
+constexpr uint64_t kMostUnits = 1'000'000;
 using nlohmann::json;
 
 json ToJson(const JournalUnit& unit) {
@@ -24,9 +25,17 @@ json ToJson(const JournalUnit& unit) {
   return line;
 }
 
+// A number that counts something here. What it may not be is damage, like a line that is no JSON.
+int CountFrom(const json& value) {
+  if (!value.is_number_unsigned() || value.get<uint64_t>() > kMostUnits) {
+    throw json::type_error::create(302, "expected a small whole number", &value);
+  }
+  return value.get<int>();
+}
+
 JournalUnit UnitFrom(const json& line) {
   JournalUnit unit;
-  unit.unit = line.at("unit").get<int>();
+  unit.unit = CountFrom(line.at("unit"));
   unit.hashes = line.at("tensors").get<std::map<std::string, std::string>>();
   if (const auto hidden = line.find("hidden"); hidden != line.end()) {
     unit.hidden = SavedHidden{hidden->at("file").get<std::string>(), hidden->at("dtype").get<std::string>(),
@@ -56,7 +65,7 @@ bool Journal::Replay(const std::string& identity) {
     try {
       const json line = json::parse(std::string_view(text).substr(begin, end - begin));
       if (first) {
-        if (line.at("version").get<int>() != kVersion || line.at("identity").get<std::string>() != identity) {
+        if (CountFrom(line.at("version")) != kVersion || line.at("identity").get<std::string>() != identity) {
           replaced_other_ = true;
           return false;
         }

@@ -59,6 +59,19 @@ Json ToJson(const UnitFacts& facts) {
   return json;
 }
 
+// Numbers of tokens: whole, and no more than can be counted.
+std::vector<int64_t> CountsFrom(const Json& list) {
+  constexpr uint64_t kMost = uint64_t{1} << 53;
+  std::vector<int64_t> counts;
+  for (const Json& value : list) {
+    if (!value.is_number_unsigned() || value.get<uint64_t>() > kMost) {
+      throw Json::type_error::create(302, "expected a number of tokens", &value);
+    }
+    counts.push_back(value.get<int64_t>());
+  }
+  return counts;
+}
+
 }  // namespace
 
 std::vector<int64_t> ExpertCoverage::Idle() const {
@@ -71,13 +84,13 @@ std::vector<int64_t> ExpertCoverage::Idle() const {
 
 std::string FactsText(const UnitFacts& facts) { return ToJson(facts).dump(); }
 
-UnitFacts ParseFacts(const std::string& text) {
+std::optional<UnitFacts> ParseFacts(const std::string& text) {
   UnitFacts facts;
   try {
     const Json json = Json::parse(text);
     for (const Json& entry : json.at("tensors")) facts.tensors.push_back(EntryFrom(entry));
     for (const Json& layer : json.at("experts")) {
-      facts.experts.push_back({layer.at("name").get<std::string>(), layer.at("tokens").get<std::vector<int64_t>>()});
+      facts.experts.push_back({layer.at("name").get<std::string>(), CountsFrom(layer.at("tokens"))});
     }
     for (const Json& tensor : json.value("not_finite", Json::array())) {
       facts.not_finite.push_back({tensor.at("name").get<std::string>(), tensor.at("value").get<std::string>(),
@@ -85,14 +98,15 @@ UnitFacts ParseFacts(const std::string& text) {
     }
     facts.idle_experts = json.value("idle_experts", "");
   } catch (const Json::exception&) {
-    return {};
+    return std::nullopt;
   }
   return facts;
 }
 
-std::string LedgerDocument(const UnitFacts& all, const std::map<std::string, std::string>& hashes) {
+std::string LedgerDocument(const UnitFacts& all, const LedgerHashes& hashes) {
   Json json = ToJson(all);
-  json["hashes"] = hashes;
+  json["hashes"] = hashes.tensors;
+  json["files"] = hashes.files;
   return json.dump(2) + "\n";
 }
 

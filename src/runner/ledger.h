@@ -51,12 +51,17 @@ struct UnitFacts {
   std::string idle_experts;  // how idle experts were handled; empty when none had to be
 };
 
-// As JSON text for the journal, and back; text that is none of ours gives empty facts.
+// As JSON text for the journal, and back; nothing for text that is none of ours.
 std::string FactsText(const UnitFacts& facts);
-UnitFacts ParseFacts(const std::string& text);
+std::optional<UnitFacts> ParseFacts(const std::string& text);
 
-// The document beside the output. `hashes`: tensor -> XXH3-128 of its bytes.
-std::string LedgerDocument(const UnitFacts& all, const std::map<std::string, std::string>& hashes);
+// XXH3-128 by name: of the bytes of every tensor, and of every other file of the output.
+struct LedgerHashes {
+  std::map<std::string, std::string> tensors, files;
+};
+
+// The document beside the output.
+std::string LedgerDocument(const UnitFacts& all, const LedgerHashes& hashes);
 
 // Appends the facts of one unit to those of a run.
 void Append(UnitFacts facts, UnitFacts* all);

@@ -16,6 +16,8 @@
 #include "base/parallel.h"
 #include "io/hash.h"
 #include "io/output_file.h"
+#include "runner/publish.h"
+#include "runner/resume.h"
 
 namespace modelslim {
 namespace {
@@ -121,8 +123,9 @@ struct OutputWriter::State {
   void WriteTensor(Job& job) {
     const OutputTensor& planned = layout.tensors[job.tensor];
     const std::span<const std::byte> bytes = BytesOf(job.value.view());
-    files[planned.shard]->Write(planned.offset, bytes);
+    // First, since it touches every byte: a source that was cut short shows as such, and not as a failing write.
     all_hashes[planned.name] = hashes[planned.name] = HashHex(bytes);
+    files[planned.shard]->Write(planned.offset, bytes);
     dirty.insert(planned.shard);
     written += bytes.size();
   }
@@ -181,11 +184,14 @@ OutputWriter::OutputWriter(const OutputLayout& layout, fs::path directory, Journ
     : state_(std::make_unique<State>(layout, journal)) {
   state_->directory = std::move(directory);
   for (const OutputShard& shard : layout.shards) {
-    const fs::path path = state_->directory / (shard.file + ".partial");
+    const fs::path path = Unpublished(state_->directory / shard.file);
     const OutputFileOptions options{.mode = 0400, .direct = true};
-    if (resume && !fs::exists(path)) {
-      state_->files.push_back(nullptr);  // named already: the earlier run was cut off while publishing
-    } else if (resume) {
+    if (resume) {
+      // One that was cut off while it published may have given the name and the mode already.
+      const fs::path found = FindUnfinishedShard(state_->directory, shard);
+      if (found.empty()) throw Error(ErrorCode::kMisuse, path.string() + " is missing", "start afresh with --fresh");
+      if (found != path) fs::rename(found, path);
+      fs::permissions(path, fs::perms::owner_read | fs::perms::owner_write);
       state_->files.push_back(OutputFile::Open(path, shard.size, options));
     } else {
       state_->files.push_back(OutputFile::Create(path, shard.size, options));
@@ -258,7 +264,7 @@ void OutputWriter::WaitForUnit(int unit) {
   if (state_->error) std::rethrow_exception(state_->error);
 }
 
-void OutputWriter::Publish() {
+void OutputWriter::Complete() {
   Drain();
   for (size_t i = 0; i < state_->done.size(); ++i) {
     if (!state_->done[i]) {
@@ -267,8 +273,12 @@ void OutputWriter::Publish() {
                   "please report this with the recipe");
     }
   }
+}
+
+void OutputWriter::Publish() {
+  Complete();
   for (size_t i = 0; i < state_->files.size(); ++i) {
-    if (state_->files[i]) state_->files[i]->Publish(state_->directory / state_->layout.shards[i].file);
+    state_->files[i]->Publish(state_->directory / state_->layout.shards[i].file);
   }
 }
 

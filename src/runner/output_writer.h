@@ -37,7 +37,9 @@ class OutputWriter {
   // Waits until the line of `unit` is in the journal.
   void WaitForUnit(int unit);
 
-  // Gives the shards their names. Every planned tensor must have been written, now or by the earlier run.
+  // Everything is written and synced: every planned tensor, now or by the earlier run, else an Error that names it.
+  void Complete();
+  // After that, gives the shards their names.
   void Publish();
 
   // Checksums of all tensors, those of the earlier run included. After Drain().

@@ -1,4 +1,4 @@
-// The last step of a run: files get their names, and the small ones are written around them.
+// The last step of a run: the small files are written around the weights, all are read back, and get their names.
 #pragma once
 
 #include <string>
@@ -9,11 +9,15 @@
 namespace modelslim {
 
 struct RunReport;
+struct RunOptions;
 
-// Removes what an earlier output of ours left (old weight files, its description first, so that nothing half-replaced
-// looks complete), names the shards, copies the model's files, writes index, ledger and, last, the description.
-void PublishOutput(const RunPlan& plan, const fs::path& model_path, const fs::path& save_path, const RunReport& report,
-                   OutputWriter& writer);
+// Writes the model's files, index, ledger and description beside their names, makes sure that the source is still the
+// one that was read, and asks options.check. Only then anything gets its name: what an earlier output of ours left is
+// removed (its description first, so that nothing half-replaced looks complete), the new description comes last.
+void PublishOutput(const RunPlan& plan, const RunOptions& options, const RunReport& report, OutputWriter& writer);
+
+// Removes unpublished weight files and indexes other than the shards of `layout`: what a run of other settings left.
+void RemoveUnfinished(const fs::path& save_path, const OutputLayout& layout);
 
 inline constexpr const char* kDescriptionFile = "quant_model_description.json";
 

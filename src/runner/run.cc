@@ -19,6 +19,7 @@
 #include "runner/output_writer.h"
 #include "runner/publish.h"
 #include "runner/read_ahead.h"
+#include "runner/resume.h"
 #include "runner/sample_pass.h"
 #include "runner/save_modules.h"
 #include "runner/work_directory.h"
@@ -68,6 +69,7 @@ class Run {
     const PeakMemory memory;
     const WorkDirectoryLock lock(work_);
     OpenJournal(identity);
+    if (plan_.writes && !resumes_) RemoveUnfinished(options_.save_path, plan_.layout);
     if (plan_.writes) writer_.emplace(plan_.layout, options_.save_path, *journal_, resumes_);
     rest_ = plan_.family->MakeBlock(-1, source_);
     state_.emplace(RunState{.family = *plan_.family,
@@ -82,6 +84,7 @@ class Run {
     try {
       WalkBlocks();
       FinishRest();
+      report_.peak_anonymous = memory.peak();  // reading back is no part of what was planned
       if (writer_) Publish();
     } catch (const Stopped&) {
       KeepWhatIsFinished();
@@ -91,7 +94,6 @@ class Run {
       throw;
     }
     report_.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    report_.peak_anonymous = memory.peak();
     report_.output_bytes = plan_.writes ? plan_.layout.total_size : 0;
     report_.units = Units();
     if (plan_.needs_data) report_.tokens = batch_->offsets.back();
@@ -116,45 +118,51 @@ class Run {
       resumes_ = true;
       for (const JournalUnit& unit : journal_->finished()) {
         first_ = std::max(first_, unit.unit + 1);
-        Append(ParseFacts(unit.facts), &report_.facts);
+        Append(*ParseFacts(unit.facts), &report_.facts);
       }
       report_.resumed_units = first_;
-      LogInfo("going on after " + std::to_string(first_) + " of " + std::to_string(Units()) + " finished units");
+      LogInfo("going on after " + std::to_string(first_) + " of " + std::to_string(Units()) +
+              " finished units, whose tensors are on the disk as they were written; --fresh would start over");
       return;
     }
-    LogWarning("an interrupted run was found, but its files are not as its journal says; starting from the beginning");
+    LogWarning(options_.save_path.string() + ": an interrupted run was found, but " + why_not_ +
+               "; starting from the beginning, as with --fresh");
     journal_.reset();
     journal_.emplace(work_ / "journal.jsonl", identity, true);
   }
 
+  // Says in why_not_ what stands against it.
   bool CanResume() {
     if (!plan_.writes) return false;
     const std::vector<JournalUnit>& finished = journal_->finished();
-    for (size_t i = 0; i < finished.size(); ++i) {
-      if (finished[i].unit != static_cast<int>(i)) return false;
-      const std::string handled = ParseFacts(finished[i].facts).idle_experts;
-      if (!handled.empty() && handled != IdleExpertsName(options_.idle_experts)) {
-        LogInfo("--idle-experts was " + handled + " before, and it mattered");
+    for (const JournalUnit& unit : finished) {
+      const std::optional<UnitFacts> facts = ParseFacts(unit.facts);
+      if (!facts) {
+        why_not_ = "what its journal tells of unit " + std::to_string(unit.unit) + " is damaged";
+        return false;
+      }
+      if (!facts->idle_experts.empty() && facts->idle_experts != IdleExpertsName(options_.idle_experts)) {
+        why_not_ = "--idle-experts was " + facts->idle_experts + " then, and it mattered";
         return false;
       }
     }
-    const bool all = static_cast<int>(finished.size()) == Units();
-    for (const OutputShard& shard : plan_.layout.shards) {
-      const fs::path partial = options_.save_path / (shard.file + ".partial"),
-                     published = options_.save_path / shard.file;
-      std::error_code ignored;
-      if (fs::file_size(partial, ignored) == shard.size) continue;
-      if (!(all && fs::file_size(published, ignored) == shard.size)) return false;
-    }
+    why_not_ = WhyNotResumed(plan_.layout, options_.save_path, finished, Units());
+    if (!why_not_.empty()) return false;
     if (!plan_.needs_data || finished.size() >= layout_.blocks.size()) return true;
-    const std::optional<SavedHidden>& hidden = finished.back().hidden;
-    if (!hidden) return false;
+    why_not_ = "the hidden states that it left are not as its journal says";
+    return FindHidden(finished.back().hidden);
+  }
+
+  // The file from which the next block reads on.
+  bool FindHidden(const std::optional<SavedHidden>& saved) {
+    const std::optional<DType> dtype = saved ? ParseDType(saved->dtype) : std::nullopt;
+    if (!dtype || !IsModelDType(*dtype)) return false;
     MakeHiddenFiles(/*keep=*/true);
     for (int i = 0; i < kHiddenFiles; ++i) {
-      if (hidden_[i]->path().filename() != hidden->file) continue;
-      hidden_[i]->set_dtype(ParseDType(hidden->dtype).value_or(DType::kF32));
+      if (hidden_[i]->path().filename() != saved->file) continue;
+      hidden_[i]->set_dtype(*dtype);
       current_ = i;
-      return HashOf(*hidden_[i]) == hidden->hash;
+      return HashOf(*hidden_[i]) == saved->hash;
     }
     return false;
   }
@@ -235,6 +243,8 @@ class Run {
     SaveModules(block, modules, attention, plan_, source_, {options_.measure_errors, plan_.writes}, state_->extras,
                 writer_ ? &*writer_ : nullptr, &facts_);
     if (!state_->handled_experts.empty()) facts_.idle_experts = IdleExpertsName(options_.idle_experts);
+    // The journal gets no unit that was made of weights other than those that its identity names.
+    if (writer_) plan_.checkpoint->ThrowIfChanged();
     if (writer_) writer_->FinishUnit(unit, hidden, FactsText(facts_));
     Append(std::exchange(facts_, {}), &report_.facts);
     state_->handled_experts.clear();
@@ -253,7 +263,7 @@ class Run {
 
   void Publish() {
     progress_.reset();
-    PublishOutput(plan_, options_.model_path, options_.save_path, report_, *writer_);
+    PublishOutput(plan_, options_, report_, *writer_);
     writer_.reset();
     journal_.reset();
     for (auto& file : hidden_) file.reset();
@@ -303,8 +313,9 @@ class Run {
   std::optional<OutputWriter> writer_;
   std::optional<Progress> progress_;
   bool resumes_ = false;
-  int first_ = 0;    // the first unit that is still to be done
-  UnitFacts facts_;  // of the present unit
+  std::string why_not_;  // an earlier run is not resumed
+  int first_ = 0;        // the first unit that is still to be done
+  UnitFacts facts_;      // of the present unit
   RunReport report_;
   double forward_seconds_ = 0, process_seconds_ = 0, save_seconds_ = 0, wait_seconds_ = 0;
 };

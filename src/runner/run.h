@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct RunOptions {
   bool measure_errors = true;  // quantization error of every weight, for the ledger
   bool show_progress = true;
   IdleExperts idle_experts = IdleExperts::kReject;
+  // Called when every file of the output lies beside its name (Unpublished) and before one gets it; throws when
+  // something is wrong with them, and nothing is published then. May be empty.
+  std::function<void()> check;
 };
 
 struct StageTime {

@@ -74,5 +74,16 @@ TEST_F(JournalTest, GarbageInTheMiddleEndsIt) {
   EXPECT_EQ(Journal(path_, "run", false).finished().size(), 1u);
 }
 
+TEST_F(JournalTest, ANumberThatCannotBeEndsIt) {
+  for (const char* const number : {"-1", "1e300", "1.0", "99999999999", "10000000000000000000000", "\"1\"", "null"}) {
+    fs::remove(path_);
+    WriteTwoUnits();
+    std::string text = ReadTextFile(path_);
+    text.replace(text.find("\"unit\":1"), 8, std::string("\"unit\":") + number);
+    WriteFileAtomically(path_, text);
+    EXPECT_EQ(Journal(path_, "run", false).finished().size(), 1u) << number;
+  }
+}
+
 }  // namespace
 }  // namespace modelslim

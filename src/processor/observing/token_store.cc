@@ -27,6 +27,7 @@ TokenStore::~TokenStore() {
 }
 
 void TokenStore::Unmap() {
+  range_.reset();
   if (mapped_ != nullptr) munmap(mapped_, mapped_bytes_);
   mapped_ = nullptr;
 }
@@ -63,6 +64,7 @@ ConstView TokenStore::Rows() {
       mapped_ = nullptr;
       ThrowSystemError("cannot map", path_);
     }
+    range_ = std::make_unique<MappedRange>(mapped_, mapped_bytes_, ScratchFault(path_));
   }
   return {mapped_, dtype_, {rows_, width_}};
 }

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include "base/file.h"
+#include "base/mapping_fault.h"
 #include "tensor/tensor.h"
 
 namespace modelslim {
@@ -35,6 +37,7 @@ class TokenStore {
   int64_t rows_ = 0, width_ = 0;
   void* mapped_ = nullptr;
   size_t mapped_bytes_ = 0;
+  std::unique_ptr<MappedRange> range_;
 };
 
 }  // namespace modelslim

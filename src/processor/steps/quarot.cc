@@ -203,7 +203,8 @@ class Quarot : public Processor {
     if (!own_.export_extra_info) return;
     MakeDirectories(state.output / "optional");
     const Tensor dense = matrices_.front().Dense();
-    WriteSafetensors(state.output / "optional" / "quarot.safetensors", {{"global_rotation", dense.view()}});
+    WriteSafetensors(Unpublished(state.output / "optional" / "quarot.safetensors"),
+                     {{"global_rotation", dense.view()}});
   }
 
  private:
