@@ -35,8 +35,8 @@ struct VerifyOptions {
 };
 
 // Description, index, shards, ledger and small files against one another: every layer has exactly the tensors of its
-// type, in their dtypes and shapes; scales finite and positive, offsets integral and in range, everything else finite (a
-// warning: such tensors are copies of the source's); what the description says beside the tensors; every byte by its
+// type, in their dtypes and shapes; scales finite and positive, offsets integral and in range, everything else finite
+// (a warning: such tensors are copies of the source's); what the description says beside the tensors; every byte by its
 // checksum; config.json and tokenizer there and readable.
 VerifyReport VerifyOutput(const fs::path& directory, const VerifyOptions& options = {});
 

@@ -66,8 +66,8 @@ void VerifyModel(const VerifiedOutput& output, const std::vector<SavedLayer>& la
 // The small files: present, readable by a server, and as the ledger has them.
 void VerifyFiles(const VerifiedOutput& output, Problems& problems);
 
-// What every tensor holds: its bytes against the ledger, where there is one, none missing and none too many; and that it
-// is finite, else a warning.
+// What every tensor holds: its bytes against the ledger, where there is one, none missing and none too many; and that
+// it is finite, else a warning.
 void VerifyContents(const VerifiedOutput& output, Problems& problems, Problems& warnings);
 
 }  // namespace modelslim

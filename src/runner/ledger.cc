@@ -59,16 +59,16 @@ Json ToJson(const UnitFacts& facts) {
   return json;
 }
 
-// Numbers of tokens: whole, and no more than can be counted.
-std::vector<int64_t> CountsFrom(const Json& list) {
+// A number of something: whole, and no more than there can be.
+int64_t CountFrom(const Json& value) {
   constexpr uint64_t kMost = uint64_t{1} << 53;
+  if (value.is_number_unsigned() && value.get<uint64_t>() <= kMost) return value.get<int64_t>();
+  throw Json::type_error::create(302, "expected a whole number", &value);
+}
+
+std::vector<int64_t> CountsFrom(const Json& list) {
   std::vector<int64_t> counts;
-  for (const Json& value : list) {
-    if (!value.is_number_unsigned() || value.get<uint64_t>() > kMost) {
-      throw Json::type_error::create(302, "expected a number of tokens", &value);
-    }
-    counts.push_back(value.get<int64_t>());
-  }
+  for (const Json& value : list) counts.push_back(CountFrom(value));
   return counts;
 }
 
@@ -93,8 +93,8 @@ std::optional<UnitFacts> ParseFacts(const std::string& text) {
       facts.experts.push_back({layer.at("name").get<std::string>(), CountsFrom(layer.at("tokens"))});
     }
     for (const Json& tensor : json.value("not_finite", Json::array())) {
-      facts.not_finite.push_back({tensor.at("name").get<std::string>(), tensor.at("value").get<std::string>(),
-                                  tensor.at("index").get<int64_t>()});
+      facts.not_finite.push_back(
+          {tensor.at("name").get<std::string>(), tensor.at("value").get<std::string>(), CountFrom(tensor.at("index"))});
     }
     facts.idle_experts = json.value("idle_experts", "");
   } catch (const Json::exception&) {
