@@ -41,6 +41,30 @@ TEST_F(Commands, ExplainNamesTheOriginOfEveryValue) {
   EXPECT_EQ(RecipeExplain(Put("b.yaml", "x"), out_, err_), 1);
 }
 
+TEST_F(Commands, ExplainNamesTypesAndWhatTakesEffect) {
+  const std::string file = Put("r.yaml",
+                               "apiversion: multimodal_vlm_modelslim_v1\n"
+                               "metadata: {verified_tags: {Some-Model: [[vLLM_Ascend, Atlas_A2]]}}\n"
+                               "spec:\n"
+                               "  process:\n"
+                               "  - {type: group, configs: [{type: quarot}]}\n"
+                               "  save: [{type: distributed_ascendv1_saver}]\n"
+                               "  dataset: calibImages\n"
+                               "  prior: [{process: [{type: adapt_rotation, stage: 1}]}]\n");
+  EXPECT_EQ(RecipeExplain(file, out_, err_, false), 0) << err_.str();
+  for (const char* line :
+       {"metadata.verified_tags.Some-Model: ..vLLM_Ascend, Atlas_A2.. +# .*r.yaml:2:28\n",
+        "spec.runner: layer_wise +# default\n", "spec.process.0..type: group +# .*r.yaml:5:12\n",
+        "spec.process.0..configs.0..type: quarot +# ", "spec.save.0..type: ascendv1_saver_distributed +# ",
+        "spec.prior.0..process.0..type: adapt_rotation +# "}) {
+    EXPECT_THAT(out_.str(), ::testing::ContainsRegex(line));
+  }
+  EXPECT_EQ(RecipeExplain(Put("auto.yaml", "apiversion: multimodal_vlm_modelslim_v1\nspec: {runner: auto}\n"), out_,
+                          err_, false),
+            0);
+  EXPECT_THAT(out_.str(), ::testing::ContainsRegex("spec.runner: layer_wise +# .*auto.yaml:2:16\n"));
+}
+
 TEST_F(Commands, ProcessorLists) {
   ListProcessors(out_, false);
   EXPECT_THAT(out_.str(), HasSubstr("iter_smooth\n"));

@@ -139,6 +139,7 @@ struct FlatquantConfig {
 
 struct SvdResConfig {
   int64_t rank = 32;
+  Selection select = Selection::All(EmptyList::kNothing);
 };
 
 // Internal to the reference's layer-wise runner; accepted, and without effect here.

@@ -1,5 +1,7 @@
 #include "config/recipe/reader.h"
 
+#include <algorithm>
+
 #include "config/recipe/recipe.h"
 
 namespace modelslim {
@@ -60,6 +62,12 @@ void Reader::WrongType(const YamlNode& node, std::string_view expected, std::str
 }
 
 void Reader::Record(SourcePos pos, std::string value) { values_.push_back({path_, std::move(value), pos}); }
+
+void Reader::Amend(std::string value) {
+  const auto last =
+      std::find_if(values_.rbegin(), values_.rend(), [&](const EffectiveValue& each) { return each.path == path_; });
+  if (last != values_.rend()) last->value = std::move(value);
+}
 
 std::string FoundText(const YamlNode& node) {
   switch (node.kind) {

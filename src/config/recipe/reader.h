@@ -51,6 +51,8 @@ class Reader {
   // "expected X, found Y" for a value of the wrong type.
   void WrongType(const YamlNode& node, std::string_view expected, std::string tip = "");
   void Record(SourcePos pos, std::string value);
+  // What was recorded here last takes effect as `value`.
+  void Amend(std::string value);
 
   // v0 takes no booleans for numbers and no texts for booleans; the v1 family does.
   bool strict_types = false;

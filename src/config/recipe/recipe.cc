@@ -1,5 +1,7 @@
 #include "config/recipe/recipe.h"
 
+#include <algorithm>
+
 #include "config/schema/schema_builder.h"
 
 namespace modelslim {
@@ -46,20 +48,40 @@ void ReadMetadata(Reader& reader, const YamlNode& root, Recipe& recipe) {
   ReadObject(reader, *entry->value, SchemaOf<Metadata>(), &recipe.metadata);
 }
 
+// An alias is the very node of its anchor, so a node with a second owner is used in a second place.
+bool UsedElsewhere(const YamlNodePtr& node) {
+  return node.use_count() > 1 || std::any_of(node->items.begin(), node->items.end(), UsedElsewhere) ||
+         std::any_of(node->entries.begin(), node->entries.end(),
+                     [](const YamlEntry& entry) { return UsedElsewhere(entry.value); });
+}
+
+// A value of the spec that stands one level too high is not read, and its default silently is. Nothing is said of an
+// anchor's block, which may be named like the key that takes its alias.
+void WarnAboutKeysOutside(Reader& reader, const YamlNode& root, const ObjectSchema& spec) {
+  for (const YamlEntry& entry : root.entries) {
+    if (entry.key_kind != YamlKind::kString || spec.Find(entry.key) == nullptr || UsedElsewhere(entry.value)) continue;
+    Remark remark;
+    remark.tip = "indent it below spec, or delete it";
+    reader.Warn(entry.key_pos, "the key " + entry.key + " stands beside spec and is ignored", std::move(remark));
+  }
+}
+
 template <class T>
 void ReadSpec(Reader& reader, const YamlNode& root, std::optional<T>& out) {
+  WarnAboutKeysOutside(reader, root, SchemaOf<T>());
   const Reader::Step step(reader, "spec");
   out.emplace();
   const YamlEntry* entry = root.Find("spec");
   if (entry == nullptr) {
-    reader.Warn(root.pos, "no spec: every value is a default");
-    YamlNode nothing;  // at the place of the document, for what is required
-    nothing.kind = YamlKind::kMapping;
-    nothing.pos = root.pos;
-    ReadObject(reader, nothing, SchemaOf<T>(), &*out);
-  } else {
-    ReadObject(reader, *entry->value, SchemaOf<T>(), &*out);
+    Remark remark;
+    remark.expected = "a mapping";
+    const std::vector<FieldSpec>& fields = SchemaOf<T>().fields;
+    const bool optional =
+        std::none_of(fields.begin(), fields.end(), [](const FieldSpec& each) { return each.required; });
+    if (optional) remark.tip = "spec: {} takes every default of the service";
+    return reader.Error(root.pos, "the key spec is missing", std::move(remark));
   }
+  ReadObject(reader, *entry->value, SchemaOf<T>(), &*out);
 }
 
 void ReadSpecOf(Reader& reader, const YamlNode& root, Recipe& recipe) {

@@ -66,7 +66,9 @@ struct TextSpec {
   std::vector<PriorStage> prior;
 };
 
+// The multimodal services know one schedule, so it is their default (26.1.0).
 struct VlmSpec : TextSpec {
+  VlmSpec() { runner = RunnerKind::kLayerWise; }
   std::string default_text = "Describe this image in detail.";
 };
 
@@ -94,6 +96,7 @@ struct SdConfig {
 };
 
 struct SdSpec : TextSpec {
+  SdSpec() { runner = RunnerKind::kLayerWise; }
   SdConfig multimodal_sd_config;
 };
 

@@ -14,7 +14,7 @@ enum class Language { kEnglish, kChinese };
 // Everything the pages say beyond the tables.
 struct Words {
   std::string_view key, type, default_value, meaning, required, none, since, generated, any_of_these;
-  std::string_view boolean, integer, number, string, pattern, mapping, item, list_of, one_or_list, also_null;
+  std::string_view boolean, integer, number, string, pattern, mapping, item, list_of, one_or_list, also_null, fixed;
   std::string_view unknown_error, unknown_warn, unknown_keep, refused, act, weight, becomes, distributed;
 };
 
@@ -37,6 +37,7 @@ constexpr Words kEnglish{"key",
                          "list of ",
                          "one or a list of ",
                          "null allowed",
+                         "only this value",
                          "Unknown keys are errors.",
                          "Unknown keys are ignored with a warning.",
                          "Other keys are kept and unused.",
@@ -64,6 +65,7 @@ constexpr Words kChinese{"键",
                          "列表：",
                          "单个或列表：",
                          "可为 null",
+                         "只能取默认值",
                          "未知的键会报错。",
                          "未知的键会被忽略并给出警告。",
                          "其他键会保留，但不使用。",
@@ -152,6 +154,7 @@ class Page {
     if (field.rule.any()) text += ", " + Rule(field.rule);
     if (field.max_length > 0) text += ", ≤ " + std::to_string(field.max_length);
     if (field.nullable) text += ", " + std::string(words_.also_null);
+    if (field.fixed) text += ", " + std::string(words_.fixed);
     return text;
   }
 

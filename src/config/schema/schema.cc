@@ -184,7 +184,9 @@ const UnionMember* ReadUnionType(Reader& reader, const YamlNode& node, const Uni
                  {.expected = "", .found = "", .suggestion = "", .tip = "", .code = ErrorCode::kUnsupported});
     return nullptr;
   }
-  return member->alias_of.empty() ? member : schema.Find(member->alias_of);
+  if (!member->alias_of.empty()) member = schema.Find(member->alias_of);
+  reader.Record(value.pos, member->type);
+  return member;
 }
 
 }  // namespace modelslim

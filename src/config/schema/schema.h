@@ -65,6 +65,7 @@ struct FieldSpec {
   bool nullable = false;
   bool since_26 = false;     // known since 26.1.0
   bool omit_text = false;    // explain does not list it
+  bool fixed = false;        // the reference knows the key and takes no value but the default
   std::string default_text;  // YAML; "" when there is no default value
   Doc unset;                 // what it means when an optional value is absent
   NumberRule rule;

@@ -309,6 +309,31 @@ class SchemaBuilder {
     return FieldRef(field);
   }
 
+  // A key of the reference that may only repeat its default, so that no member has to keep it.
+  template <class M>
+  FieldRef Fixed(std::string_view name, M value, std::string_view en, std::string_view zh) {
+    FieldSpec& field = schema_.fields.emplace_back();
+    field.name = name;
+    field.type = Codec<M>::Type();
+    field.doc = {en, zh};
+    field.nullable = IsOptional<M>::value;
+    field.default_text = field.nullable ? "null" : Codec<M>::Text(value);
+    field.fixed = true;
+    field.read = [value](Reader& reader, const YamlNode& node, const FieldSpec& spec, void*) {
+      M found{};
+      const bool null = node.kind == YamlKind::kNull && spec.nullable;
+      if (!null && !Codec<M>::Read(reader, node, spec, found)) return;
+      if (found == value) return reader.Record(node.pos, spec.default_text);
+      Remark remark;
+      remark.expected = spec.default_text;
+      remark.found = FoundText(node);
+      remark.tip = "leave the key out";
+      reader.Error(node.pos, "the value of " + spec.name + " cannot be changed", std::move(remark));
+    };
+    field.absent = [](Reader& reader, const FieldSpec& spec, void*) { reader.Record({}, spec.default_text); };
+    return FieldRef(field);
+  }
+
   // A key with its own reader, for what is no plain value. `type` describes it.
   FieldRef Custom(std::string_view name, TypeSpec type, std::string_view en, std::string_view zh,
                   void (*read)(Reader&, const YamlNode&, T&)) {

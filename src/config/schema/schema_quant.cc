@@ -163,6 +163,7 @@ ObjectSchema MakeSvdRes() {
   SchemaBuilder<SvdResConfig> b("svd_res", "Keeps a low-rank float part of each weight.",
                                 "为每个权重保留低秩浮点残差。");
   b.Field("rank", &SvdResConfig::rank, "Rank of the part.", "低秩部分的秩。").Rule(Above(0));
+  b.Selection(&SvdResConfig::select, false, "Patterns of linear layers.", "线性层的名称模式。");
   return b.Build();
 }
 

@@ -231,12 +231,6 @@ ObjectSchema MakeAdaptRotation() {
   return b.Build();
 }
 
-ObjectSchema MakeFlatquant() {
-  SchemaBuilder<FlatquantConfig> b("flatquant", "FlatQuant transforms.", "FlatQuant 变换。");
-  b.Selection(&FlatquantConfig::select, false, "Patterns of linear layers.", "线性层的名称模式。");
-  return b.Build();
-}
-
 }  // namespace
 
 MODELSLIM_TABLE(SmoothQuantConfig, MakeSmoothQuant)
@@ -248,6 +242,5 @@ MODELSLIM_TABLE(KvSmoothConfig, MakeKvSmooth)
 MODELSLIM_TABLE(QuarotConfig, MakeQuarot)
 MODELSLIM_TABLE(OnlineQuarotConfig, MakeOnlineQuarot)
 MODELSLIM_TABLE(AdaptRotationConfig, MakeAdaptRotation)
-MODELSLIM_TABLE(FlatquantConfig, MakeFlatquant)
 
 }  // namespace modelslim

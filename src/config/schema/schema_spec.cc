@@ -60,6 +60,7 @@ void ReadVerifiedTags(Reader& reader, const YamlNode& node, Metadata& metadata) 
       field.type = Codec<std::vector<std::string>>::Type();
       Codec<std::vector<std::string>>::Read(reader, *scenario, field, tags.scenarios.emplace_back());
     }
+    reader.Record(entry.key_pos, YamlFlowText(*entry.value));
     metadata.verified_tags.push_back(std::move(tags));
   }
 }
@@ -92,13 +93,18 @@ ObjectSchema MakePrior() {
 template <class T>
 void SpecFields(SchemaBuilder<T>& b) {
   b.Unknown(UnknownKeys::kWarn);
-  b.Field("runner", &T::runner, "Order of the work. auto: layer_wise, or dp_layer_wise with several devices.",
-          "执行方式。auto：单设备为 layer_wise，多设备为 dp_layer_wise。");
+  const bool one_schedule = T().runner == RunnerKind::kLayerWise;
+  b.Field("runner", &T::runner,
+          one_schedule ? "Order of the work. Anything else becomes layer_wise, with a warning."
+                       : "Order of the work. auto: layer_wise, or dp_layer_wise with several devices.",
+          one_schedule ? "执行方式。其他取值会改为 layer_wise 并给出警告。"
+                       : "执行方式。auto：单设备为 layer_wise，多设备为 dp_layer_wise。");
   b.Field("process", &T::process, "Processors, in order.", "按顺序执行的处理项。");
   b.Field("save", &T::save, "Savers; without one nothing is written.", "保存器；为空时不写出任何文件。");
   b.Field("dataset", &T::dataset, "Calibration set: a path, or a name in lab_calib.",
           "校准集：路径，或 lab_calib 中的名称。")
       .MaxLength(4096);
+  b.Field("prior", &T::prior, "Stages that run before the main one.", "在主流程之前运行的阶段。").Since26();
 }
 
 void WarnDirectory(Reader& reader, const YamlNode& node) {
@@ -146,6 +152,7 @@ void ForceLayerWise(Reader& reader, const YamlNode& node, TextSpec& spec) {
     const Reader::Step step(reader, "runner");
     reader.Warn(runner->value->pos,
                 "the runner " + std::string(EnumName(spec.runner)) + " becomes layer_wise in this service");
+    reader.Amend("layer_wise");
   }
   spec.runner = RunnerKind::kLayerWise;
 }
@@ -163,7 +170,6 @@ void CheckVlm(Reader& reader, const YamlNode& node, VlmSpec& spec) {
 ObjectSchema MakeText() {
   SchemaBuilder<TextSpec> b("modelslim_v1 spec", "Text models.", "文本模型。");
   SpecFields(b);
-  b.Field("prior", &TextSpec::prior, "Stages that run before the main one.", "在主流程之前运行的阶段。").Since26();
   b.Check(CheckText);
   return b.Build();
 }
