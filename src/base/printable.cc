@@ -59,6 +59,14 @@ size_t Utf8Length(std::string_view text, size_t at) {
   return 0;
 }
 
+bool IsUtf8(std::string_view text) {
+  for (size_t at = 0, length = 0; at < text.size(); at += length) {
+    length = Utf8Length(text, at);
+    if (length == 0) return false;
+  }
+  return true;
+}
+
 size_t IncompleteUtf8Tail(std::string_view text) {
   for (size_t back = 1; back <= std::min<size_t>(3, text.size()); ++back) {
     const auto byte = static_cast<unsigned char>(text[text.size() - back]);

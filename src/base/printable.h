@@ -24,6 +24,8 @@ std::string Printable(std::string_view text);
 // Bytes of the UTF-8 sequence that starts at `at` (1 to 4), or 0 when there is no valid one (RFC 3629: no overlong
 // forms, no surrogates). `at` < text.size().
 size_t Utf8Length(std::string_view text, size_t at);
+// Every byte belongs to such a sequence.
+bool IsUtf8(std::string_view text);
 
 // How many bytes at the end of `text` are the beginning of a UTF-8 sequence that is not complete yet (0 to 3).
 size_t IncompleteUtf8Tail(std::string_view text);

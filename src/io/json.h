@@ -1,4 +1,6 @@
-// JSON values: what a parsed document consists of, and what is printed as Python's json.dump would print it.
+// JSON values: what a parsed document consists of, and what is printed as Python's json.dump would print it. There is
+// no other JSON value in the program; io/json_ref.h gives it places, io/json_events.h reads and io/json_writer.h writes
+// what is too large to be held as one.
 #pragma once
 
 #include <compare>
@@ -50,8 +52,10 @@ class JsonObject {
   std::vector<uint32_t> slots_;  // open addressing: position + 1, 0 = free; empty while there are few members
 };
 
-// One value, copied deeply. Integers keep every digit: those beyond 64 bits (model_max_length of many tokenizers) are
-// kept as text. Doubles include NaN and the infinities, which Python writes and reads too.
+// One value, copied deeply. It holds whatever Python's json module holds: integers keep every digit (those beyond 64
+// bits, model_max_length of many tokenizers, are kept as text), doubles include NaN and the infinities, and half a
+// surrogate pair that stands alone is kept in a string as three bytes, as UTF-8 would write it if it could (so such a
+// string is not UTF-8: whoever hands it on to what needs UTF-8 checks, see IsUtf8).
 class Json {
  public:
   enum class Kind : uint8_t { kNull, kBool, kInt, kUint, kDouble, kString, kBigInt, kArray, kObject };
@@ -80,6 +84,7 @@ class Json {
 
   Kind kind() const { return static_cast<Kind>(value_.index()); }
   bool is_null() const { return kind() == Kind::kNull; }
+  bool is_integer() const { return kind() == Kind::kInt || kind() == Kind::kUint || kind() == Kind::kBigInt; }  // any
   // The value if it has that kind, else nothing. `integer` also refuses what int64 cannot hold; `number` takes any
   // number.
   std::optional<bool> boolean() const;
@@ -130,10 +135,11 @@ enum class JsonDuplicates { kLastWins, kError };  // kLastWins is what Python do
 struct JsonOptions {
   ErrorCode code = ErrorCode::kInvalidModel;  // of the Error thrown when the text is not JSON
   JsonDuplicates duplicates = JsonDuplicates::kLastWins;
-  int max_depth = 200;
+  int max_depth = 1000;  // about where Python gives up
 };
 
-// `name` stands in front of every message, which also has line and column.
+// Takes what Python's json.loads takes, a byte order mark included. `name` stands in front of every message, which also
+// has line and column.
 Json ParseJson(std::string_view text, const std::string& name, const JsonOptions& options = {});
 // A whole file. Errors name the path.
 Json ReadJson(const fs::path& path, const JsonOptions& options = {});

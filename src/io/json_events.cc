@@ -8,10 +8,10 @@
 #include "io/json.h"
 #include "io/quote.h"
 
-// Our own walk over the text. simdjson's tree refuses integers beyond 64 bits (model_max_length of many tokenizers) and
-// the NaN and Infinity that Python writes, and says nothing of the place of an error; its on-demand front end is chosen
-// at compile time and so is scalar in a portable build. Its UTF-8 check is used: that one picks its instructions at run
-// time.
+// Our own walk over the text. simdjson's tree refuses integers beyond 64 bits (model_max_length of many tokenizers),
+// the NaN and Infinity that Python writes and lone surrogates, and says nothing of the place of an error; its on-demand
+// front end is chosen at compile time and so is scalar in a portable build. Its UTF-8 check is used: that one picks its
+// instructions at run time.
 namespace modelslim {
 namespace {
 
@@ -174,13 +174,14 @@ class Walker {
     if (c != 'u') Fail("expected an escape sequence of JSON, found another one", begin);
     unsigned code = Unit(begin);
     if (code >= 0xd800 && code <= 0xdbff && text_.substr(at_, 2) == "\\u") {
-      ++at_;
-      const unsigned low = Unit(begin);
-      if (low < 0xdc00 || low > 0xdfff)
-        Fail("expected the second half of a surrogate pair, found something else", begin);
-      code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+      const size_t second = at_++;
+      const unsigned low = Unit(second);
+      if (low >= 0xdc00 && low <= 0xdfff) {
+        code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+      } else {
+        at_ = second;  // the first half stands alone, and what follows is a character of its own
+      }
     }
-    if (code >= 0xd800 && code <= 0xdfff) Fail("expected a whole surrogate pair, found a lone half", begin);
     AppendUtf8(unescaped_, code);
   }
 
@@ -233,6 +234,8 @@ class Walker {
 
 void ParseJsonEvents(std::string_view text, const std::string& name, ErrorCode code, int max_depth,
                      JsonHandler& handler) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
   Walker(text, name, code, max_depth, handler).Run();
 }
 

@@ -14,15 +14,6 @@ std::string Member(const std::string& path, std::string_view key) {
   return path.empty() ? std::string(key) : path + "." + std::string(key);
 }
 
-// What was found, with the value where it is short.
-std::string Describe(const Json* value) {
-  if (value == nullptr) return "nothing (the key is missing)";
-  std::string text(JsonKindText(value->kind()));
-  if (const std::string* const string = value->string()) return text + " (" + Quote(*string) + ")";
-  if (value->number() || value->boolean()) return text + " (" + value->Dump().substr(0, 40) + ")";
-  return text;
-}
-
 }  // namespace
 
 JsonRef::JsonRef(const Json& root, std::string name, ErrorCode code)
@@ -31,11 +22,18 @@ JsonRef::JsonRef(const Json& root, std::string name, ErrorCode code)
 JsonRef::JsonRef(const Json* value, std::shared_ptr<const Document> document, std::string path)
     : value_(value), document_(std::move(document)), path_(std::move(path)) {}
 
+std::string JsonRef::found() const {
+  if (value_ == nullptr) return "nothing (the key is missing)";
+  std::string text(JsonKindText(value_->kind()));
+  if (const std::string* const string = value_->string()) return text + " (" + Quote(*string) + ")";
+  if (value_->number() || value_->boolean()) return text + " (" + value_->Dump().substr(0, 40) + ")";
+  return text;
+}
+
 std::string JsonRef::where() const { return path_.empty() ? document_->name : document_->name + ": " + path_; }
 
 void JsonRef::Fail(std::string_view expected, std::string tip) const {
-  throw Error(document_->code, where() + ": expected " + std::string(expected) + ", found " + Describe(value_),
-              std::move(tip));
+  throw Error(document_->code, where() + ": expected " + std::string(expected) + ", found " + found(), std::move(tip));
 }
 
 JsonRef JsonRef::operator[](std::string_view key) const {
@@ -49,6 +47,12 @@ JsonRef JsonRef::at(size_t index) const {
   return {&array[index], document_, path_ + "[" + std::to_string(index) + "]"};
 }
 
+std::vector<JsonRef> JsonRef::Elements() const {
+  std::vector<JsonRef> elements;
+  for (size_t i = 0; i < AsArray().size(); ++i) elements.push_back(at(i));
+  return elements;
+}
+
 bool JsonRef::AsBool() const {
   const auto value = value_ == nullptr ? std::nullopt : value_->boolean();
   if (!value) Fail("true or false");
@@ -57,7 +61,7 @@ bool JsonRef::AsBool() const {
 
 int64_t JsonRef::AsInt() const {
   const auto value = value_ == nullptr ? std::nullopt : value_->integer();
-  if (!value) Fail("an integer");
+  if (!value) Fail(value_ != nullptr && value_->is_integer() ? "an integer of at most 63 bits" : "an integer");
   return *value;
 }
 
@@ -78,6 +82,12 @@ const std::string& JsonRef::AsString() const {
   return *value_->string();
 }
 
+const std::string& JsonRef::AsText() const {
+  const std::string& text = AsString();
+  if (!IsUtf8(text)) Fail("text", "half a surrogate pair stands alone in it (\\ud800 to \\udfff)");
+  return text;
+}
+
 const JsonArray& JsonRef::AsArray() const {
   if (value_ == nullptr || value_->array() == nullptr) Fail("an array");
   return *value_->array();
@@ -90,19 +100,19 @@ const JsonObject& JsonRef::AsObject() const {
 
 std::vector<int64_t> JsonRef::AsInts() const {
   std::vector<int64_t> values;
-  for (size_t i = 0; i < AsArray().size(); ++i) values.push_back(at(i).AsInt());
+  for (const JsonRef& each : Elements()) values.push_back(each.AsInt());
   return values;
 }
 
 std::vector<double> JsonRef::AsDoubles() const {
   std::vector<double> values;
-  for (size_t i = 0; i < AsArray().size(); ++i) values.push_back(at(i).AsDouble());
+  for (const JsonRef& each : Elements()) values.push_back(each.AsDouble());
   return values;
 }
 
 std::vector<std::string> JsonRef::AsStrings() const {
   std::vector<std::string> values;
-  for (size_t i = 0; i < AsArray().size(); ++i) values.push_back(at(i).AsString());
+  for (const JsonRef& each : Elements()) values.push_back(each.AsString());
   return values;
 }
 

@@ -23,10 +23,16 @@ class JsonRef {
   explicit operator bool() const { return present(); }
   const Json* value() const { return value_; }
   std::string where() const;  // "config.json: rope_scaling.factor"
+  const std::string& name() const { return document_->name; }
+  ErrorCode code() const { return document_->code; }
+  std::string found() const;  // "a string ('big')", "nothing (the key is missing)"
 
   // A member, which need not be there. Nothing has no members either; any other kind than an object is an Error.
   JsonRef operator[](std::string_view key) const;
   JsonRef at(size_t index) const;  // an element, which must be there
+  // All elements of an array. For short ones: where there may be many, walk over AsArray() and name the bad one by
+  // at().
+  std::vector<JsonRef> Elements() const;
 
   // The value; an Error when it is absent, null or of another kind. A number may be an integer, not the other way
   // round.
@@ -35,6 +41,7 @@ class JsonRef {
   int64_t AsInt(int64_t low, int64_t high) const;  // both included
   double AsDouble() const;
   const std::string& AsString() const;
+  const std::string& AsText() const;  // a string without lone surrogates, so UTF-8
   const JsonArray& AsArray() const;
   const JsonObject& AsObject() const;
   std::vector<int64_t> AsInts() const;

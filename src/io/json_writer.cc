@@ -55,9 +55,19 @@ bool AppendAsciiEscape(std::string& out, unsigned char byte, bool ensure_ascii) 
   return true;
 }
 
+// Three bytes that would be half a surrogate pair, as Json keeps it.
+bool IsLoneSurrogate(std::string_view text, size_t at) {
+  const auto byte = [&](size_t i) { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0u; };
+  return byte(0) == 0xed && byte(1) >= 0xa0 && byte(1) <= 0xbf && (byte(2) & 0xc0u) == 0x80u;
+}
+
 // Appends what stands at `at` beyond ASCII and returns how many bytes it took.
 size_t AppendBeyondAscii(std::string& out, std::string_view text, size_t at, bool ensure_ascii) {
   const size_t length = Utf8Length(text, at);
+  if (IsLoneSurrogate(text, at)) {  // escaped in any case: it has no other form that is UTF-8
+    AppendUnit(out, CodePoint(text, at, 3));
+    return 3;
+  }
   if (length == 0) {
     if (ensure_ascii)
       AppendUnit(out, 0xdc00u + static_cast<unsigned char>(text[at]));

@@ -46,9 +46,9 @@ class JsonWriter {
   std::vector<Level> levels_;
 };
 
-// The string in quotes. With `ensure_ascii` all beyond ASCII is \uXXXX, in surrogate pairs above the BMP. A byte that
-// is no UTF-8 (a file name can hold one) becomes \udcXX, as Python's surrogateescape has it, or U+FFFD without
-// `ensure_ascii`.
+// The string in quotes. With `ensure_ascii` all beyond ASCII is \uXXXX, in surrogate pairs above the BMP; a lone
+// surrogate always is. A byte that is no UTF-8 (a file name can hold one) becomes \udcXX, as Python's surrogateescape
+// has it, or U+FFFD without `ensure_ascii`.
 void AppendJsonString(std::string& out, std::string_view text, bool ensure_ascii = true);
 
 // repr of a Python float: the shortest digits that read back equal; 1e-06, 10000.0, 1e+16, NaN, Infinity.

@@ -5,6 +5,7 @@
 #include <optional>
 #include <unordered_set>
 
+#include "io/json.h"
 #include "io/json_events.h"
 #include "io/quote.h"
 #include "io/safetensors.h"
@@ -33,15 +34,22 @@ std::optional<uint64_t> Multiply(uint64_t a, uint64_t b) {
 }
 
 // Takes the header's JSON apart. Offsets are still relative to the data when it is done, `size` is what the entry
-// claims.
+// claims. Metadata are nothing that the tensors depend on: of those only texts are kept, and anything else is passed
+// by.
 class HeaderHandler : public JsonHandler {
  public:
   HeaderHandler(const std::string& file, SafetensorsHeader* header) : file_(file), header_(header) {}
 
-  void Null() override { Unexpected("null"); }
-  void Bool(bool value) override { Unexpected(value ? "true" : "false"); }
+  void Null() override {
+    if (PassedBy() || (place_ == Place::kTop && key_ == kMetadata)) return;
+    Unexpected("null");
+  }
+  void Bool(bool value) override {
+    if (!PassedBy()) Unexpected(value ? "true" : "false");
+  }
 
   void Number(std::string_view text) override {
+    if (PassedBy()) return;
     if (place_ != Place::kShape && place_ != Place::kOffsets)
       Unexpected("the number " + std::string(text.substr(0, 40)));
     uint64_t value = 0;
@@ -55,7 +63,7 @@ class HeaderHandler : public JsonHandler {
 
   void String(std::string_view value) override {
     if (place_ == Place::kMetadata) {
-      header_->metadata.emplace_back(key_, value);
+      if (inside_ == 0) header_->metadata.emplace_back(key_, value);
     } else if (place_ == Place::kTensor && key_ == "dtype") {
       const auto dtype = ParseDType(value);
       if (!dtype) {
@@ -69,9 +77,11 @@ class HeaderHandler : public JsonHandler {
   }
 
   void BeginObject() override {
-    if (place_ == Place::kStart) {
+    if (PassedBy()) {
+      ++inside_;
+    } else if (place_ == Place::kStart) {
       place_ = Place::kTop;
-    } else if (place_ == Place::kTop && key_ == "__metadata__") {
+    } else if (place_ == Place::kTop && key_ == kMetadata) {
       if (has_metadata_) Fail("the header has '__metadata__' twice; expected it once at most");
       has_metadata_ = true;
       place_ = Place::kMetadata;
@@ -85,6 +95,7 @@ class HeaderHandler : public JsonHandler {
   }
 
   void Key(std::string_view key) override {
+    if (inside_ > 0) return;
     key_ = key;
     if (place_ != Place::kTensor) return;
     const unsigned field = key == "dtype" ? 1 : key == "shape" ? 2 : key == "data_offsets" ? 4 : 0;
@@ -94,6 +105,10 @@ class HeaderHandler : public JsonHandler {
   }
 
   void EndObject() override {
+    if (inside_ > 0) {
+      --inside_;
+      return;
+    }
     if (place_ == Place::kTensor && seen_ != 7) {
       const char* const missing = (seen_ & 1) == 0 ? "dtype" : (seen_ & 2) == 0 ? "shape" : "data_offsets";
       Fail(TensorText() + "expected dtype, shape and data_offsets, found no " + missing);
@@ -102,12 +117,20 @@ class HeaderHandler : public JsonHandler {
   }
 
   void BeginArray() override {
+    if (PassedBy()) {
+      ++inside_;
+      return;
+    }
     if (place_ != Place::kTensor || key_ == "dtype") Unexpected("an array");
     place_ = key_ == "shape" ? Place::kShape : Place::kOffsets;
     numbers_.clear();
   }
 
   void EndArray() override {
+    if (inside_ > 0) {
+      --inside_;
+      return;
+    }
     SafetensorsSlot& slot = header_->slots.back();
     if (place_ == Place::kShape) {
       slot.shape.assign(numbers_.begin(), numbers_.end());
@@ -124,7 +147,9 @@ class HeaderHandler : public JsonHandler {
 
  private:
   enum class Place { kStart, kTop, kMetadata, kTensor, kShape, kOffsets, kEnd };
+  static constexpr std::string_view kMetadata = "__metadata__";
 
+  bool PassedBy() const { return place_ == Place::kMetadata; }
   std::string TensorText() const { return "tensor " + Quote(header_->slots.back().name) + ": "; }
   std::string Where() const { return TensorText() + key_ + ": "; }
 
@@ -137,8 +162,6 @@ class HeaderHandler : public JsonHandler {
       case Place::kTop:
         return Fail("tensor " + Quote(key_) + ": expected an object with dtype, shape and data_offsets, found " +
                     found);
-      case Place::kMetadata:
-        return Fail("__metadata__: " + Quote(key_) + ": expected a string, found " + found);
       case Place::kShape:
       case Place::kOffsets:
         return Fail(Where() + "expected integers, found " + found);
@@ -152,6 +175,7 @@ class HeaderHandler : public JsonHandler {
   SafetensorsHeader* const header_;
   Place place_ = Place::kStart;
   std::string key_;
+  int inside_ = 0;     // values of the metadata that are open around the one being read
   unsigned seen_ = 0;  // fields of the tensor being read: dtype 1, shape 2, data_offsets 4
   bool has_metadata_ = false;
   std::vector<uint64_t> numbers_;
@@ -235,7 +259,7 @@ SafetensorsHeader ParseSafetensorsHeader(std::span<const std::byte> head, uint64
   header.data_begin = 8 + length;
   HeaderHandler handler(file, &header);
   const std::string_view json(reinterpret_cast<const char*>(head.data()) + 8, length);
-  ParseJsonEvents(json, file + ": header", ErrorCode::kInvalidModel, 8, handler);
+  ParseJsonEvents(json, file + ": header", ErrorCode::kInvalidModel, JsonOptions().max_depth, handler);
 
   std::unordered_set<std::string_view> names;
   names.reserve(header.slots.size());

@@ -9,6 +9,7 @@
 #include "base/expect_error.h"
 #include "io/json_ref.h"
 #include "io/json_writer.h"
+#include "io/quote.h"
 
 namespace modelslim {
 namespace {
@@ -38,7 +39,7 @@ struct BadText {
 };
 
 TEST(Json, RefusesWhatJsonForbids) {
-  const std::string deep = std::string(201, '[') + std::string(201, ']');
+  const std::string deep = std::string(1001, '[') + std::string(1001, ']');
   const BadText table[] = {
       {"", "line 1, column 1: expected a value, found an empty document"},
       {"  \n", "line 2, column 1: expected a value, found an empty document"},
@@ -91,16 +92,17 @@ TEST(Json, RefusesWhatJsonForbids) {
       {"\"\\", "column 2: expected an escape sequence of JSON"},
       {"\"\\u12\"", "column 2: expected four hexadecimal digits"},
       {"\"\\u12g4\"", "column 2: expected four hexadecimal digits"},
-      {"\"\\ud800\"", "column 2: expected a whole surrogate pair"},
-      {"\"\\ud800\\u0041\"", "column 2: expected the second half of a surrogate pair"},
-      {"\"\\udc00\"", "column 2: expected a whole surrogate pair"},
+      {"\"\\ud800\\u12g4\"", "column 8: expected four hexadecimal digits"},
       {"{\"\\q\":1}", "column 3: expected an escape sequence"},
       {"\"\xff\"", "column 2: expected JSON, found bytes that are not UTF-8"},
       {"[\n\"ab\xed\xa0\x80\"]", "line 2, column 4: expected JSON, found bytes that are not UTF-8"},
       {"// comment\n1", "column 1: expected a value, found '//'"},
       {"[1] // comment", "column 5: expected the end of the document, found '//'"},
-      {"\xef\xbb\xbf{}", "column 1: expected a value"},
-      {deep.c_str(), "column 201: expected at most 200 nested levels"},
+      {"\xef\xbb\xbf", "column 1: expected a value, found an empty document"},
+      {"\xef\xbb\xbf{]", "column 2: expected a key in quotes"},
+      {"\xef\xbb\xbf\xef\xbb\xbf{}", "column 1: expected a value"},
+      {"\xff\xfe{\0}\0", "column 1: expected JSON, found bytes that are not UTF-8"},
+      {deep.c_str(), "column 1001: expected at most 1000 nested levels"},
   };
   for (const BadText& row : table) {
     ExpectError([&] { ParseJson(row.text, "a.json"); }, ErrorCode::kInvalidModel, {"a.json: line ", row.message});
@@ -143,6 +145,43 @@ TEST(Json, ReadsEveryKind) {
   EXPECT_EQ(value.Find("absent"), nullptr);
   EXPECT_EQ(ParseJson(" 5 ", "scalar"), Json(5));
   EXPECT_EQ(ParseJson("\"x\"", "scalar"), Json("x"));
+}
+
+// What Python's json.loads takes and a stricter reader refuses. The second text is json.dumps of the value.
+TEST(Json, TakesWhatPythonTakes) {
+  const std::string digits(5000, '7');
+  const std::pair<std::string, std::string> table[] = {
+      {"1000000000000000019884624838656", "1000000000000000019884624838656"},
+      {"-18446744073709551616", "-18446744073709551616"},
+      {digits, digits},
+      {"NaN", "NaN"},
+      {"[Infinity, -Infinity]", "[Infinity, -Infinity]"},
+      {"1e999", "Infinity"},
+      {"-1e999", "-Infinity"},
+      {"1e-999", "0.0"},
+      {R"("\ud800")", R"("\ud800")"},
+      {R"("a\udc00b")", R"("a\udc00b")"},
+      {R"("\ud83d\u0041")", R"("\ud83dA")"},
+      {R"("\ud83d\ud83d\ude00")", R"("\ud83d\ud83d\ude00")"},
+      {R"("\ude00\ud83d")", R"("\ude00\ud83d")"},
+      {R"({"\ud800": 1})", R"({"\ud800": 1})"},
+      {"\xef\xbb\xbf{\"a\": 1}", "{\"a\": 1}"},
+      {std::string(1000, '[') + std::string(1000, ']'), std::string(1000, '[') + std::string(1000, ']')},
+  };
+  for (const auto& [text, dump] : table) {
+    const Json value = ParseJson(text, "python");
+    EXPECT_EQ(value.Dump(), dump);
+    EXPECT_EQ(ParseJson(value.Dump(Json::kOneLine, false), "again"), value) << dump;
+  }
+}
+
+TEST(Json, HalvesOfPairsAreNoText) {
+  const Json value = ParseJson(R"({"lone": "a\ud800", "whole": "\ud83d\ude00", "n": 18446744073709551616})", "text");
+  const JsonRef root(value, "d.jsonl:3", ErrorCode::kInvalidDataset);
+  EXPECT_FALSE(IsUtf8(root["lone"].AsString()));
+  EXPECT_EQ(root["whole"].AsText(), "\U0001F600");
+  ExpectError([&] { root["lone"].AsText(); }, ErrorCode::kInvalidDataset, {"d.jsonl:3: lone: expected text"});
+  ExpectError([&] { root["n"].AsInt(); }, ErrorCode::kInvalidDataset, {"an integer of at most 63 bits"});
 }
 
 TEST(Json, DuplicateKeysAsInPythonOrRefused) {
