@@ -212,7 +212,7 @@ void Analyze(const AnalyzeArguments& arguments, std::ostream& out) {
   options.memory_limit = arguments.memory.empty() ? 0 : ParseMemory(arguments.memory);
   const OpenedModel model = OpenModel(arguments);
   options.blocks = BlocksToRun(model.family->layout(), arguments);
-  const TokenBatch batch = LoadDataset(model, arguments.model_path, arguments.dataset, "--calib_dataset");
+  const TokenBatch batch = LoadDataset(model, arguments, arguments.dataset, "--calib_dataset");
   const Analysis analysis = ScoreLayers(model, batch, arguments, *metric, options);
   model.checkpoint->ThrowIfChanged();
   const std::vector<LayerScore> ranking = RankLayers(analysis.scores, arguments.topk);

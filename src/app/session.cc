@@ -136,6 +136,42 @@ void CheckWindow(const AttentionWindow& window, const TokenBatch& batch, const f
       "shorten these samples or leave them out, or use a recipe that needs no calibration data");
 }
 
+// How many positions the model was made for; a scaled rotary embedding may say more than max_position_embeddings does.
+// Nothing where config.json does not tell.
+std::optional<int64_t> PositionsOf(const Json& config) {
+  const Json* const nested = config.Find("text_config");
+  const Json& text = nested != nullptr && nested->object() != nullptr ? *nested : config;
+  const auto integer = [](const Json* value) { return value == nullptr ? std::nullopt : value->integer(); };
+  std::optional<int64_t> positions = integer(text.Find("max_position_embeddings"));
+  const Json* scaling = text.Find("rope_scaling");
+  if (scaling == nullptr) scaling = text.Find("rope_parameters");  // Transformers 5
+  if (!positions || scaling == nullptr) return positions;
+  const std::optional<int64_t> original = integer(scaling->Find("original_max_position_embeddings"));
+  const Json* const factor = scaling->Find("factor");
+  if (original && factor != nullptr && factor->number()) {
+    const double scaled = static_cast<double>(*original) * *factor->number();
+    if (scaled > static_cast<double>(*positions) && scaled < 9e18) positions = static_cast<int64_t>(scaled);
+  }
+  return positions;
+}
+
+void WarnOfLongSamples(const Json& config, const std::vector<TextSample>& samples, const TokenBatch& batch) {
+  const std::optional<int64_t> positions = PositionsOf(config);
+  if (!positions) return;
+  int64_t count = 0, first = 0;
+  for (int64_t i = batch.samples() - 1; i >= 0; --i) {
+    if (static_cast<int64_t>(batch.Sample(i).size()) <= *positions) continue;
+    ++count;
+    first = i;
+  }
+  if (count == 0) return;
+  LogWarning(fmt::format(
+      "{}: {} tokens, and the model was made for {} positions (max_position_embeddings in config.json){}; such a "
+      "sample is calibrated whole, as in msModelSlim, and its end is nothing that the model knows: shorten or split it",
+      samples[first].where, batch.Sample(first).size(), *positions,
+      count == 1 ? "" : fmt::format("; so are {} of {} samples", count, batch.samples())));
+}
+
 const MendName& FindMend(const std::string& name) {
   std::string names;
   for (const MendName& mend : AllMends()) {
@@ -222,24 +258,28 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments) {
   return session;
 }
 
-TokenBatch LoadDataset(const OpenedModel& model, const fs::path& model_path, const std::string& dataset,
+TokenBatch LoadDataset(const OpenedModel& model, const ModelArguments& arguments, const std::string& dataset,
                        const std::string& where) {
   const fs::path file = ResolveDataset(dataset, LabCalibDirectories());
-  const std::vector<TextSample> samples = LoadTextDataset(file);
+  TextKeys keys;
+  keys.keys = arguments.text_keys;
+  const auto [samples, warnings] = LoadTextDataset(file, keys);
+  for (const std::string& warning : warnings) LogWarning(warning);
   if (samples.empty()) {
     throw Error(ErrorCode::kInvalidDataset,
                 file.string() + ": the dataset has no samples, and calibration data are needed",
                 "give a dataset with at least one sample in " + where);
   }
-  const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(model_path);
+  const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(arguments.model_path);
   TokenBatch batch =
       MakeTokenBatch(*tokenizer, samples, {.add_special = true, .vocab_size = model.family->vocab_size()});
   if (model.family->layout().window) CheckWindow(*model.family->layout().window, batch, file);
+  WarnOfLongSamples(model.config, samples, batch);
   return batch;
 }
 
 TokenBatch LoadCalibration(const Session& session, std::string* hash) {
-  TokenBatch batch = LoadDataset(session, session.arguments.model_path, session.recipe.text()->dataset, "spec.dataset");
+  TokenBatch batch = LoadDataset(session, session.arguments, session.recipe.text()->dataset, "spec.dataset");
   if (hash != nullptr) {
     Hasher hasher;
     hasher.Update(ReadTextFile(ResolveDataset(session.recipe.text()->dataset, LabCalibDirectories())));

@@ -21,8 +21,9 @@ struct ModelArguments {
   fs::path model_path;
   std::string device = "cpu";  // accepted as the reference has it; everything runs on the CPU
   std::string trust_remote_code = "False";
-  int threads = 0;     // 0: all
-  std::string memory;  // "12GiB"; empty: 80 % of what there is
+  int threads = 0;                     // 0: all
+  std::string memory;                  // "12GiB"; empty: 80 % of what there is
+  std::vector<std::string> text_keys;  // where samples keep their text; empty: as the reference reads them
 };
 
 // The arguments that `quant` and `plan` share.
@@ -67,9 +68,10 @@ OpenedModel OpenModel(const ModelArguments& arguments);
 // Checks the arguments, chooses the recipe and makes the plan. Nothing is written and no weight is read.
 std::unique_ptr<Session> OpenSession(JobArguments arguments);
 
-// Reads and tokenizes a calibration set, a name or a path, for the model at `model_path`. At least one sample; `where`
-// the user names the set, for messages.
-TokenBatch LoadDataset(const OpenedModel& model, const fs::path& model_path, const std::string& dataset,
+// Reads and tokenizes a calibration set, a name or a path, for the model of `arguments`. At least one sample; `where`
+// the user names the set, for messages. Warns of samples that will not be what the user means: lines that are read as
+// they stand, texts longer than the model's positions.
+TokenBatch LoadDataset(const OpenedModel& model, const ModelArguments& arguments, const std::string& dataset,
                        const std::string& where);
 
 // The same for the calibration set of the recipe. `hash` (if not null) gets a checksum of the file and of what

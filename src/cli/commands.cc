@@ -13,13 +13,14 @@
 #include "app/verify.h"
 #include "base/error.h"
 #include "base/installation.h"
+#include "base/log.h"
 #include "cli/abbreviations.h"
 #include "cli/completion.h"
 #include "cli/home.h"
 #include "config/recipe/commands.h"
+#include "data/tokenize_file.h"
 #include "io/model_directory.h"
 #include "processor/processor.h"
-#include "text/tokenize_file.h"
 #include "text/tokenizer.h"
 
 namespace modelslim {
@@ -35,6 +36,16 @@ CLI::Option* AddPath(CLI::App& command, const std::string& name, Value& value, c
       },
       "");
   return command.add_option(name, value, description)->transform(expand);
+}
+
+void AddTextKeyOption(CLI::App& command, std::vector<std::string>& keys, const std::string& without) {
+  command
+      .add_option("--text_key", keys,
+                  "Keys under which a sample keeps its text, for example text, messages or instruction,input,output; "
+                  "without it " +
+                      without)
+      ->delimiter(',')
+      ->allow_extra_args(false);
 }
 
 void AddModelOptions(CLI::App& command, ModelArguments& model) {
@@ -53,6 +64,7 @@ void AddModelOptions(CLI::App& command, ModelArguments& model) {
       ->capture_default_str();
   command.add_option("--memory", model.memory,
                      "Limit for the memory of the process, for example 12GiB; default: 80 % of what there is");
+  AddTextKeyOption(command, model.text_keys, "inputs_pretokenized, else the JSON text of the line as it stands");
 }
 
 void AddServerOptions(CLI::App& command, std::vector<std::string>& servers, std::string& version) {
@@ -236,14 +248,17 @@ class CommandLine {
   void AddTokenize() {
     CLI::App& command =
         AddCommand("tokenize", "Print the token ids of every line of a JSONL file",
-                   "Reads `text` (or `inputs_pretokenized`) of every line and prints {\"ids\":[...]} for it.", [this] {
+                   "Reads `inputs_pretokenized` (or `text`) of every line and prints {\"ids\":[...]} for it.", [this] {
                      CheckDirectory(source_);
                      const auto tokenizer = Tokenizer::Load(source_);
-                     TokenizeJsonl(*tokenizer, directory_, !no_special_, out_);
+                     const TokenizeOptions options{.add_special = !no_special_, .text_keys = text_keys_};
+                     for (const std::string& warning : TokenizeFile(*tokenizer, directory_, options, out_))
+                       LogWarning(warning);
                      return 0;
                    });
     AddPath(command, "--model_path", source_, "Directory with tokenizer.json, or vocab.json and merges.txt")
         ->required();
+    AddTextKeyOption(command, text_keys_, "inputs_pretokenized, else text, else the JSON text of the line");
     command.add_flag("--no-special", no_special_, "Do not add special tokens such as BOS");
     AddPath(command, "file", directory_, "JSONL file")->required();
   }
@@ -331,7 +346,7 @@ class CommandLine {
   JobArguments quant_, plan_;
   AnalyzeArguments analyze_;
   fs::path directory_, source_;
-  std::vector<std::string> files_;
+  std::vector<std::string> files_, text_keys_;
   std::string shell_, analyze_scope_ = "linear";
   bool plan_tensors_ = false, json_ = false, no_special_ = false, debug_ = false, checksums_ = true;
 };

@@ -1,18 +1,17 @@
 #include "data/dataset.h"
 
-#include <simdjson.h>
-
-#include <cstdlib>
+#include <algorithm>
 
 #include "base/error.h"
 #include "base/installation.h"
 #include "base/log.h"
+#include "data/sample_text.h"
 #include "text/unicode.h"
 
 namespace modelslim {
 namespace {
 
-constexpr uint64_t kMaxFile = (uint64_t{1} << 32) - 64;  // of simdjson
+constexpr uint64_t kMaxFile = uint64_t{1} << 32;
 
 [[noreturn]] void Bad(const std::string& where, const std::string& what) {
   throw Error(ErrorCode::kInvalidDataset, where + ": " + what);
@@ -39,62 +38,89 @@ int64_t LineOf(std::string_view content, size_t at) {
   return line;
 }
 
-std::vector<TextSample> LoadJsonList(const fs::path& path, const std::string& content) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element root;
-  if (const auto error = parser.parse(content).get(root)) {
-    Bad(path.string(), std::string("not a JSON document: ") + simdjson::error_message(error));
-  }
-  simdjson::dom::array list;
-  if (root.get_array().get(list)) Bad(path.string(), "expected a list of strings at the top");
-  std::vector<TextSample> samples;
-  for (const auto element : list) {
-    std::string where = path.string() + ": element " + std::to_string(samples.size());
-    std::string_view text;
-    if (element.get_string().get(text)) Bad(where, "expected a string");
-    samples.push_back({std::string(text), std::move(where)});
-  }
-  return samples;
-}
+// Collects the samples of a file, and what is to be said about how they were read.
+class SampleReader {
+ public:
+  SampleReader(const std::string& name, const TextKeys& keys) : name_(name), keys_(keys) {}
 
-// The text of a line: of several equal keys the last one counts, as for Python.
-std::string TextOfLine(simdjson::dom::parser& parser, const std::string& line, const std::string& where) {
-  if (line.find_first_not_of(" \t\n\r\f\v") == std::string::npos) {
-    Bad(where, "a blank line; every line holds one JSON object");
+  void List(std::string_view content) {
+    JsonOptions options;
+    options.code = ErrorCode::kInvalidDataset;
+    const Json root = ParseJson(content, name_, options);
+    const JsonRef list(root, name_, ErrorCode::kInvalidDataset);
+    if (root.array() == nullptr) list.Fail("a list of strings at the top");
+    for (const Json& element : *root.array()) {
+      std::string where = name_ + ": element " + std::to_string(dataset_.samples.size());
+      const JsonRef sample(element, where, ErrorCode::kInvalidDataset);
+      std::string text;
+      if (element.object() != nullptr && !keys_.keys.empty()) {
+        text = TextOfKeys(sample, keys_.keys);
+      } else if (element.object() != nullptr) {
+        const std::string suggested = SuggestedKeys(*element.object());
+        sample.Fail("a string", suggested.empty() ? "" : "--text_key " + suggested + " reads objects like this one");
+      } else {
+        text = sample.AsText();
+      }
+      dataset_.samples.push_back({std::move(text), std::move(where)});
+    }
   }
-  simdjson::dom::element root;
-  if (const auto error = parser.parse(line).get(root)) {
-    Bad(where, std::string("expected a JSON object: ") + simdjson::error_message(error));
-  }
-  simdjson::dom::object object;
-  if (root.get_object().get(object)) Bad(where, "expected a JSON object");
-  bool found = false;
-  simdjson::dom::element value;
-  for (const auto field : object) {
-    if (field.key != "inputs_pretokenized") continue;
-    value = field.value;
-    found = true;
-  }
-  if (!found) return line;
-  std::string_view text;
-  if (value.get_string().get(text)) Bad(where, "\"inputs_pretokenized\" is not a string");
-  return std::string(text);
-}
 
-std::vector<TextSample> LoadJsonLines(const fs::path& path, const std::string& content) {
-  simdjson::dom::parser parser;
-  std::vector<TextSample> samples;
-  for (size_t begin = 0; begin < content.size();) {
-    const size_t end = std::min(content.find_first_of("\r\n", begin), content.size());
-    std::string line = content.substr(begin, end - begin);
-    if (end < content.size()) line += '\n';
-    begin = end + (std::string_view(content).substr(end).starts_with("\r\n") ? 2 : 1);
-    std::string where = path.string() + ":" + std::to_string(samples.size() + 1);
-    std::string text = TextOfLine(parser, line, where);
-    samples.push_back({std::move(text), std::move(where)});
+  void Lines(std::string_view content) {
+    for (size_t begin = 0; begin < content.size();) {
+      const size_t end = std::min(content.find_first_of("\r\n", begin), content.size());
+      std::string line(content.substr(begin, end - begin));
+      if (end < content.size()) line += '\n';
+      begin = end + (content.substr(end).starts_with("\r\n") ? 2 : 1);
+      std::string where = name_ + ":" + std::to_string(dataset_.samples.size() + 1);
+      std::string text = TextOfLine(std::move(line), where);
+      dataset_.samples.push_back({std::move(text), std::move(where)});
+    }
   }
-  return samples;
-}
+
+  TextDataset Take() {
+    if (others_ > 0) Warn();
+    return std::move(dataset_);
+  }
+
+ private:
+  std::string TextOfLine(std::string line, const std::string& where) {
+    if (line.find_first_not_of(" \t\n\r\f\v") == std::string::npos) {
+      Bad(where, "a blank line; every line holds one JSON object");
+    }
+    JsonOptions options;
+    options.code = ErrorCode::kInvalidDataset;
+    const Json root = ParseJson(line, where, options);
+    const JsonRef object(root, where, ErrorCode::kInvalidDataset);
+    object.AsObject();
+    if (!keys_.keys.empty()) return TextOfKeys(object, keys_.keys);
+    if (root.Find(kPretokenized) != nullptr) return object[kPretokenized].AsText();
+    const bool has_other = !keys_.before_the_line.empty() && root.Find(keys_.before_the_line) != nullptr;
+    if (others_++ == 0) {
+      first_other_ = where;
+      first_keys_ = KeyNames(*root.object());
+      suggested_ = SuggestedKeys(*root.object());
+    }
+    return has_other ? object[keys_.before_the_line].AsText() : std::move(line);
+  }
+
+  void Warn() {
+    const std::string all = std::to_string(dataset_.samples.size());
+    std::string text = first_other_ + ": expected the key '" + std::string(kPretokenized) + "', found " + first_keys_ +
+                       " (and so in " + std::to_string(others_) + " of " + all + " lines): ";
+    text += keys_.before_the_line.empty()
+                ? "the JSON text of such a line is the sample, as in msModelSlim"
+                : "quant calibrates with the JSON text of such a line, unless --text_key is given";
+    if (!suggested_.empty()) text += "; --text_key " + suggested_ + " reads the text in it";
+    dataset_.warnings.push_back(std::move(text));
+  }
+
+  static constexpr std::string_view kPretokenized = "inputs_pretokenized";
+  const std::string& name_;
+  const TextKeys& keys_;
+  TextDataset dataset_;
+  int64_t others_ = 0;  // lines without inputs_pretokenized
+  std::string first_other_, first_keys_, suggested_;
+};
 
 }  // namespace
 
@@ -125,7 +151,22 @@ fs::path ResolveDataset(const std::string& name, const std::vector<fs::path>& la
   return {};
 }
 
-std::vector<TextSample> LoadTextDataset(const fs::path& path) {
+TextDataset ReadTextDataset(std::string_view content, const std::string& name, bool list, const TextKeys& keys) {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  if (content.starts_with(kMark)) content.remove_prefix(kMark.size());
+  if (const size_t bad = FirstInvalidUtf8(content); bad != std::string_view::npos) {
+    Bad(name + ":" + std::to_string(LineOf(content, bad)), "not UTF-8 (byte " + std::to_string(bad) + " of the text)");
+  }
+  SampleReader reader(name, keys);
+  if (list) {
+    reader.List(content);
+  } else {
+    reader.Lines(content);
+  }
+  return reader.Take();
+}
+
+TextDataset LoadTextDataset(const fs::path& path, const TextKeys& keys) {
   const std::string name = path.string();
   const bool list = name.ends_with(".json");
   if (!list && !name.ends_with("jsonl")) {
@@ -133,13 +174,7 @@ std::vector<TextSample> LoadTextDataset(const fs::path& path) {
                 "rename the file: .json holds one list of strings, .jsonl one object per line");
   }
   CheckFile(path);
-  const std::string content = ReadTextFile(path, kMaxFile);
-  if (content.starts_with("\xEF\xBB\xBF"))
-    Bad(name + ":1", "begins with a byte order mark; save it as UTF-8 without one");
-  if (const size_t bad = FirstInvalidUtf8(content); bad != std::string_view::npos) {
-    Bad(name + ":" + std::to_string(LineOf(content, bad)), "not UTF-8 (byte " + std::to_string(bad) + " of the file)");
-  }
-  return list ? LoadJsonList(path, content) : LoadJsonLines(path, content);
+  return ReadTextDataset(ReadTextFile(path, kMaxFile), name, list, keys);
 }
 
 }  // namespace modelslim

@@ -131,7 +131,8 @@ void RefuseHubCache(const fs::path& directory) {
 bool IsModelFile(std::string_view name) {
   if (name.ends_with("index.json")) return false;
   static constexpr std::array<std::string_view, 6> kEndings = {".json", ".py", ".txt", ".jinja", ".model", ".tiktoken"};
-  return std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view ending) { return name.ends_with(ending); });
+  return name.starts_with("tokenizer.model.") ||  // Mistral's have a version behind the name
+         std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
 bool IsNeededFile(std::string_view name) {

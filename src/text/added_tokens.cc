@@ -87,6 +87,7 @@ int AddedTokenMatcher::Match(std::string_view text, size_t at, size_t& end) cons
 
 void AddedTokenMatcher::Split(std::string_view text, std::vector<Part>& parts) const {
   size_t done = 0;
+  size_t space_begin = 0, space_end = 0;  // the run of white space that was taken last: looked at once
   for (size_t at = 0; at < text.size() && !empty();) {
     if (single_first_ >= 0) {
       const void* next = std::memchr(text.data() + at, single_first_, text.size() - at);
@@ -103,8 +104,12 @@ void AddedTokenMatcher::Split(std::string_view text, std::vector<Part>& parts) c
     size_t begin = at, end = match_end;
     at = match_end;
     if (token.single_word && (EndsWithWord(text.substr(0, begin)) || StartsWithWord(text.substr(end)))) continue;
-    if (token.lstrip) begin = std::max(TrailingSpace(text.substr(0, begin)), done);
-    if (token.rstrip) end += LeadingSpace(text.substr(end));
+    if (token.lstrip) begin = begin <= done ? done : done + TrailingSpace(text.substr(done, begin - done));
+    if (token.rstrip && (end < space_begin || end > space_end)) {
+      space_begin = end;
+      space_end = end + LeadingSpace(text.substr(end));
+    }
+    if (token.rstrip) end = space_end;
     if (done < begin) parts.push_back({-1, done, begin});
     parts.push_back({token.id, begin, end});
     done = end;

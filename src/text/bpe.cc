@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/stop.h"
+#include "io/quote.h"
 #include "text/byte_level.h"
 #include "text/unicode.h"
 
@@ -29,6 +31,7 @@ BpeModel::BpeModel(Vocabulary vocabulary, const Merges& merges, BpeOptions optio
       plain_(options_.continuing_subword_prefix.empty() && options_.end_of_word_suffix.empty()),
       byte_borders_(plain_ ? size_t{256} * 256 : size_t{0}),
       character_borders_(merges.size()) {
+  MODELSLIM_CHECK(options_.ranks.empty() || options_.ranks.size() == merges.size());
   FillTables();
   AddMerges(merges);
   ascii_cuts_.resize(size_t{128} * 128);
@@ -54,8 +57,8 @@ void BpeModel::AddMerges(const Merges& merges) {
   const auto id_of = [&](const std::string& token, size_t index, const char* role) {
     const auto it = vocabulary_.find(token);
     if (it == vocabulary_.end()) {
-      throw Error(ErrorCode::kInvalidModel, where_ + "/merges/" + std::to_string(index) + ": the " + role + " \"" +
-                                                token + "\" is not in the vocabulary");
+      throw Error(ErrorCode::kInvalidModel, where_ + ": merge " + std::to_string(index) + " (counted from 0): the " +
+                                                role + " " + Quote(token) + " is not in the vocabulary");
     }
     return it->second;
   };
@@ -65,7 +68,7 @@ void BpeModel::AddMerges(const Merges& merges) {
     const int32_t right_id = id_of(right, i, "right part");
     const int32_t merged = id_of(left + (right.size() >= prefix ? right.substr(prefix) : ""), i, "result");
     merges_.Put((static_cast<uint64_t>(static_cast<uint32_t>(left_id)) << 32) | static_cast<uint32_t>(right_id),
-                {static_cast<uint32_t>(i), merged});
+                {options_.ranks.empty() ? static_cast<uint32_t>(i) : options_.ranks[i], merged});
     if (plain_) AddBorder(left, right);
   }
 }
@@ -199,7 +202,7 @@ int32_t BpeModel::UnknownId() const {
   const auto it = vocabulary_.find(*options_.unk_token);
   if (it == vocabulary_.end()) {
     throw Error(ErrorCode::kInvalidModel,
-                where_ + "/unk_token: \"" + *options_.unk_token + "\" is needed and is not in the vocabulary");
+                where_ + ": unk_token: " + Quote(*options_.unk_token) + " is needed and is not in the vocabulary");
   }
   return it->second;
 }
@@ -314,7 +317,9 @@ void BpeModel::MergeMany(BpeScratch& scratch) const {
     queue.push_back((uint64_t{ranks[i]} << 32) | i);
     std::push_heap(queue.begin(), queue.end(), later);
   };
-  while (!queue.empty()) {
+  constexpr size_t kMergesBetweenLooks = 1 << 16;
+  for (size_t taken = 1; !queue.empty(); ++taken) {
+    if (taken % kMergesBetweenLooks == 0) ThrowIfStopped();
     std::pop_heap(queue.begin(), queue.end(), later);
     const auto i = static_cast<size_t>(queue.back() & 0xFFFFFFFFU);
     const auto rank = static_cast<uint32_t>(queue.back() >> 32);

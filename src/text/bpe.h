@@ -22,6 +22,7 @@ struct BpeOptions {
   bool fuse_unk = false;                  // neighbouring unknown characters become one unk
   bool byte_fallback = false;             // unknown characters become their bytes' tokens, "<0x0A>"
   bool ignore_merges = false;             // a piece that is in the vocabulary is not built by merges
+  std::vector<uint32_t> ranks;            // of the merges; empty: the place in the list. Of equals the leftmost is done
 };
 
 // Working memory of one encoding at a time; its cache belongs to one model.
@@ -38,8 +39,8 @@ class BpeModel {
   using Vocabulary = std::unordered_map<std::string, int32_t>;
   using Merges = std::vector<std::pair<std::string, std::string>>;
 
-  // `where` (file and JSON path) begins the messages of Error(kInvalidModel): a merge whose parts or result are not in
-  // the vocabulary.
+  // `where` (the file, or the place in it) begins the messages of Error(kInvalidModel): a merge whose parts or result
+  // are not in the vocabulary.
   BpeModel(Vocabulary vocabulary, const Merges& merges, BpeOptions options, std::string where);
 
   // Appends the ids of a piece of well-formed UTF-8. Thread-safe with one scratch per thread. O(n log n) in the piece.

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/stop.h"
 #include "text/byte_level.h"
+#include "text/growth.h"
 #include "text/library_unicode.h"
 #include "text/regex.h"
 #include "text/unicode.h"
@@ -47,7 +49,7 @@ class UnicodeNormalizer : public Normalizer {
  public:
   explicit UnicodeNormalizer(UnicodeForm form) : form_(form) {}
 
-  void Apply(std::string& text) const override {
+  void Rewrite(std::string& text, size_t) const override {
     size_t done = 0;  // text[0, done) is copied to `out` already
     std::string out;
     std::vector<utf8proc_int> run;
@@ -118,7 +120,7 @@ class UnicodeNormalizer : public Normalizer {
 
 class Lowercase : public Normalizer {
  public:
-  void Apply(std::string& text) const override {
+  void Rewrite(std::string& text, size_t) const override {
     std::string out;
     out.reserve(text.size());
     for (size_t i = 0; i < text.size();) {
@@ -137,7 +139,7 @@ class Lowercase : public Normalizer {
 class Prepend : public Normalizer {
  public:
   explicit Prepend(std::string prefix) : prefix_(std::move(prefix)) {}
-  void Apply(std::string& text) const override {
+  void Rewrite(std::string& text, size_t) const override {
     if (!text.empty()) text.insert(0, prefix_);
   }
 
@@ -148,7 +150,7 @@ class Prepend : public Normalizer {
 class Replace : public Normalizer {
  public:
   Replace(std::string from, std::string to) : from_(std::move(from)), to_(std::move(to)) {}
-  void Apply(std::string& text) const override {
+  void Rewrite(std::string& text, size_t limit) const override {
     size_t at = text.find(from_);
     if (at == std::string::npos) return;
     std::string out;
@@ -157,6 +159,7 @@ class Replace : public Normalizer {
     for (; at != std::string::npos; at = text.find(from_, done)) {
       out.append(text, done, at - done).append(to_);
       done = at + from_.size();
+      CheckGrowth(out.size(), limit);
     }
     out.append(text, done);
     text = std::move(out);
@@ -170,7 +173,7 @@ class RegexReplace : public Normalizer {
  public:
   RegexReplace(std::string_view pattern, std::string to, std::string_view where)
       : regex_(pattern, where), to_(std::move(to)) {}
-  void Apply(std::string& text) const override {
+  void Rewrite(std::string& text, size_t limit) const override {
     std::vector<TextRange> matches;
     regex_.FindAll(text, matches);
     if (matches.empty()) return;
@@ -179,6 +182,7 @@ class RegexReplace : public Normalizer {
     for (const TextRange& match : matches) {
       out.append(text, done, match.begin - done).append(to_);
       done = match.end;
+      CheckGrowth(out.size(), limit);
     }
     out.append(text, done);
     text = std::move(out);
@@ -192,7 +196,7 @@ class RegexReplace : public Normalizer {
 class Strip : public Normalizer {
  public:
   Strip(bool left, bool right) : left_(left), right_(right) {}
-  void Apply(std::string& text) const override {
+  void Rewrite(std::string& text, size_t) const override {
     std::string_view rest = text;
     while (left_ && !rest.empty() && (CharClass(DecodeUtf8(rest.data()).code) & kCharSpace)) {
       rest.remove_prefix(DecodeUtf8(rest.data()).size);
@@ -209,7 +213,7 @@ class Strip : public Normalizer {
 
 class StripAccents : public Normalizer {
  public:
-  void Apply(std::string& text) const override {
+  void Rewrite(std::string& text, size_t) const override {
     std::string out;
     out.reserve(text.size());
     for (size_t i = 0; i < text.size();) {
@@ -223,7 +227,7 @@ class StripAccents : public Normalizer {
 
 class ByteLevelNormalizer : public Normalizer {
  public:
-  void Apply(std::string& text) const override {
+  void Rewrite(std::string& text, size_t) const override {
     std::string out;
     AppendByteStandIns(out, text);
     text = std::move(out);
@@ -233,8 +237,12 @@ class ByteLevelNormalizer : public Normalizer {
 class NormalizerSequence : public Normalizer {
  public:
   explicit NormalizerSequence(std::vector<NormalizerPtr> steps) : steps_(std::move(steps)) {}
-  void Apply(std::string& text) const override {
-    for (const auto& step : steps_) step->Apply(text);
+  void Rewrite(std::string& text, size_t limit) const override {
+    for (const auto& step : steps_) {
+      ThrowIfStopped();
+      step->Rewrite(text, limit);
+      CheckGrowth(text.size(), limit);
+    }
   }
 
  private:
@@ -242,6 +250,8 @@ class NormalizerSequence : public Normalizer {
 };
 
 }  // namespace
+
+void Normalizer::Apply(std::string& text) const { Rewrite(text, GrowthLimit(text.size())); }
 
 NormalizerPtr MakeUnicodeNormalizer(UnicodeForm form) { return std::make_unique<UnicodeNormalizer>(form); }
 NormalizerPtr MakeLowercase() { return std::make_unique<Lowercase>(); }

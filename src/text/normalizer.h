@@ -11,8 +11,12 @@ namespace modelslim {
 class Normalizer {
  public:
   virtual ~Normalizer() = default;
-  // Rewrites well-formed UTF-8 in place; the result is well-formed. Thread-safe.
-  virtual void Apply(std::string& text) const = 0;
+  // Rewrites well-formed UTF-8 in place; the result is well-formed. Thread-safe. Throws Error(kUnsupported) when the
+  // text grows beyond GrowthLimit() of its size, and Stopped.
+  void Apply(std::string& text) const;
+  // The same with a limit in bytes. A step that multiplies by no more than a small number may leave the check of its
+  // result to the caller.
+  virtual void Rewrite(std::string& text, size_t limit) const = 0;
 };
 using NormalizerPtr = std::unique_ptr<const Normalizer>;
 
@@ -31,6 +35,7 @@ NormalizerPtr MakeStrip(bool left, bool right);
 NormalizerPtr MakeStripAccents();
 // Writes every byte as its printable stand-in (byte_level.h).
 NormalizerPtr MakeByteLevelNormalizer();
+// One after the other; none at all leaves the text as it is.
 NormalizerPtr MakeNormalizerSequence(std::vector<NormalizerPtr> steps);
 
 }  // namespace modelslim

@@ -2,8 +2,9 @@
 
 #include <utility>
 
-#include "base/error.h"
+#include "base/stop.h"
 #include "text/byte_level.h"
+#include "text/growth.h"
 #include "text/unicode.h"
 
 namespace modelslim {
@@ -136,10 +137,7 @@ void RewritePieces(PieceList& list, Write write) {
   for (TextRange& range : list.pieces) {
     const auto begin = static_cast<uint32_t>(out.size());
     write(list.Piece(range), out, first);
-    if (out.size() >= (uint64_t{1} << 32)) {
-      throw Error(ErrorCode::kInvalidDataset, "a text grew beyond 4 GiB while it was tokenized",
-                  "split the sample into smaller ones");
-    }
+    CheckGrowth(out.size(), list.limit);
     range = {begin, static_cast<uint32_t>(out.size())};
     first = false;
   }
@@ -184,7 +182,8 @@ class Metaspace : public PreTokenizer {
     const bool at_start = list.at_start;
     RewritePieces(list, [&](std::string_view piece, std::string& out, bool first) {
       const bool prepend = scheme_ == PrependScheme::kAlways || (scheme_ == PrependScheme::kFirst && first && at_start);
-      if (prepend && !piece.starts_with(' ') && !piece.starts_with(replacement_)) out += replacement_;
+      const bool begun = piece.starts_with(' ') || piece.starts_with(replacement_);
+      if ((prepend && !begun) || (scheme_ == PrependScheme::kStart && first && at_start)) out += replacement_;
       for (const char c : piece) {
         if (c == ' ') {
           out += replacement_;
@@ -206,7 +205,10 @@ class PreTokenizerSequence : public PreTokenizer {
  public:
   explicit PreTokenizerSequence(std::vector<PreTokenizerPtr> steps) : steps_(std::move(steps)) {}
   void Apply(PieceList& list) const override {
-    for (const auto& step : steps_) step->Apply(list);
+    for (const auto& step : steps_) {
+      ThrowIfStopped();
+      step->Apply(list);
+    }
   }
   bool EndsInByteStandIns() const override { return !steps_.empty() && steps_.back()->EndsInByteStandIns(); }
   void LeaveBytes() override {

@@ -18,7 +18,8 @@ struct PieceList {
   std::string_view text;
   std::string storage;
   std::vector<TextRange> pieces;
-  bool at_start = true;  // the segment begins where the whole text begins
+  bool at_start = true;       // the segment begins where the whole text begins
+  size_t limit = UINT32_MAX;  // bytes that `storage` may have (text/growth.h)
 
   std::string_view Piece(const TextRange& range) const { return text.substr(range.begin, range.end - range.begin); }
 };
@@ -37,7 +38,8 @@ using PreTokenizerPtr = std::unique_ptr<PreTokenizer>;
 
 // What becomes of the matches of a Split.
 enum class SplitBehavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
-enum class PrependScheme { kFirst, kNever, kAlways };
+// kFirst: at the start of the text. kStart: there, even if it begins with a space.
+enum class PrependScheme { kFirst, kNever, kAlways, kStart };
 
 // `pattern` in the syntax of text/regex.h. `invert` swaps matches and gaps. `where` names it in errors.
 PreTokenizerPtr MakeRegexSplit(std::string_view pattern, SplitBehavior behavior, bool invert, std::string_view where);

@@ -4,6 +4,7 @@
 #include <pcre2.h>
 
 #include "base/error.h"
+#include "base/stop.h"
 
 namespace modelslim {
 namespace {
@@ -82,6 +83,7 @@ void Regex::FindAll(std::string_view text, std::vector<TextRange>& matches) cons
   size_t from = 0;
   size_t last_end = std::string_view::npos;
   while (from <= text.size()) {
+    ThrowIfStopped();
     int rc = pcre2_match(code_->code.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK, state.data, state.context);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT) {
       rc = pcre2_match(code_->code.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, state.data,

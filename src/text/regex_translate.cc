@@ -1,12 +1,12 @@
 // Oniguruma (Ruby syntax, UTF-8) to PCRE2. The two agree on most of what tokenizers write; this file is the list of
 // where they do not.
-#include <array>
 #include <cctype>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "text/regex.h"
+#include "text/regex_property.h"
 #include "text/unicode.h"
 
 namespace modelslim {
@@ -14,57 +14,7 @@ namespace {
 
 // Unicode Alphabetic, Mark, Decimal_Number, Connector_Punctuation: \w of Oniguruma. PCRE2's own lacks the marks.
 constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
-
-constexpr std::array<std::pair<std::string_view, std::string_view>, 44> kLongNames = {{
-    {"letter", "L"},
-    {"uppercaseletter", "Lu"},
-    {"lowercaseletter", "Ll"},
-    {"titlecaseletter", "Lt"},
-    {"modifierletter", "Lm"},
-    {"otherletter", "Lo"},
-    {"mark", "M"},
-    {"combiningmark", "M"},
-    {"nonspacingmark", "Mn"},
-    {"spacingmark", "Mc"},
-    {"enclosingmark", "Me"},
-    {"number", "N"},
-    {"decimalnumber", "Nd"},
-    {"letternumber", "Nl"},
-    {"othernumber", "No"},
-    {"punctuation", "P"},
-    {"punct", "P"},
-    {"connectorpunctuation", "Pc"},
-    {"dashpunctuation", "Pd"},
-    {"openpunctuation", "Ps"},
-    {"closepunctuation", "Pe"},
-    {"initialpunctuation", "Pi"},
-    {"finalpunctuation", "Pf"},
-    {"otherpunctuation", "Po"},
-    {"symbol", "S"},
-    {"mathsymbol", "Sm"},
-    {"currencysymbol", "Sc"},
-    {"modifiersymbol", "Sk"},
-    {"othersymbol", "So"},
-    {"separator", "Z"},
-    {"spaceseparator", "Zs"},
-    {"lineseparator", "Zl"},
-    {"paragraphseparator", "Zp"},
-    {"other", "C"},
-    {"control", "Cc"},
-    {"cntrl", "Cc"},
-    {"format", "Cf"},
-    {"surrogate", "Cs"},
-    {"privateuse", "Co"},
-    {"unassigned", "Cn"},
-    {"alpha", "Alphabetic"},
-    {"upper", "Uppercase"},
-    {"lower", "Lowercase"},
-    {"space", "White_Space"},
-}};
-// Names that PCRE2 takes as they are and that are no scripts.
-constexpr std::array<std::string_view, 12> kBinary = {
-    "alphabetic",           "lowercase", "uppercase",   "whitespace", "emoji", "emojipresentation",
-    "extendedpictographic", "any",       "ideographic", "math",       "dash",  "digit"};
+constexpr std::string_view kHex = "0-9A-Fa-f";
 
 class Translator {
  public:
@@ -90,7 +40,8 @@ class Translator {
       case '\\':
         return Escape(false);
       case '[':
-        return Class();
+        out_ += Class(1);
+        return;
       case '(':
         return Open();
       case ')':
@@ -212,7 +163,7 @@ class Translator {
       case 'w':
         return Emit(kWord, in_class);
       case 'h':
-        return Emit("0-9A-Fa-f", in_class);
+        return Emit(kHex, in_class);
       case 'v':
         out_ += R"(\x{0B})";
         return;
@@ -224,11 +175,7 @@ class Translator {
         break;
       case 'W':
       case 'H':
-        if (in_class) {
-          at_ = start;
-          Refuse("a negated class escape inside brackets");
-        }
-        out_ += "[^" + std::string(c == 'W' ? kWord : std::string_view("0-9A-Fa-f")) + "]";
+        out_ += "[^" + std::string(c == 'W' ? kWord : kHex) + "]";
         return;
       case 'b':
       case 'B':
@@ -284,54 +231,93 @@ class Translator {
       negated = !negated;
       name.remove_prefix(1);
     }
-    out_ += std::string(negated ? R"(\P{)" : R"(\p{)") + PropertyName(name) + "}";
+    out_ += std::string(negated ? R"(\P{)" : R"(\p{)") + PcreProperty(name) + "}";
     at_ = end + 1;
   }
 
-  static std::string PropertyName(std::string_view name) {
-    std::string plain;
-    for (const char c : name) {
-      if (c != '_' && c != ' ' && c != '-') plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    }
-    if (plain.size() <= 2) {  // L, Lu, ...: any case in Oniguruma
-      for (size_t i = 0; i < plain.size(); ++i) {
-        if (i == 0) plain[i] = static_cast<char>(std::toupper(static_cast<unsigned char>(plain[i])));
-      }
-      return plain;
-    }
-    for (const auto& [from, to] : kLongNames) {
-      if (plain == from) return std::string(to);
-    }
-    for (const auto known : kBinary) {
-      if (plain == known) return plain == "digit" ? "Nd" : plain == "any" ? "Any" : std::string(name);
-    }
-    return "sc:" + std::string(name);  // a script; PCRE2 would otherwise take the script extensions too
-  }
+  // One side of an intersection: what PCRE2 takes between brackets, and what it does not, each an expression that
+  // matches one character. A '-' behind one of the latter begins no range.
+  struct Side {
+    enum class Last { kItem, kDash, kOther };
+    std::string items;
+    std::vector<std::string> others;
+    Last last = Last::kItem;
 
-  void Class() {
-    out_ += in_[at_++];
-    if (Ahead("^")) out_ += in_[at_++];
+    void Other(std::string expression) {
+      others.push_back(std::move(expression));
+      last = Last::kOther;
+    }
+    void Dash() {
+      items += last == Last::kOther ? "\\-" : "-";
+      last = last == Last::kOther ? Last::kItem : Last::kDash;
+    }
+    std::string Expression() const {
+      if (items.empty() && others.empty()) return "(?!)";  // nothing
+      std::string all = items.empty() ? "" : "[" + std::string(items.front() == '^' ? "\\" : "") + items + "]";
+      if (others.empty()) return all;
+      for (const std::string& each : others) all += (all.empty() ? "" : "|") + each;
+      return "(?:" + all + ")";
+    }
+  };
+
+  // A class, with the two things that PCRE2 has not: classes inside it are alternatives, and sides of an intersection
+  // look ahead at the character that the last one takes.
+  std::string Class(int depth) {
+    constexpr int kMaxNesting = 100;
+    if (depth > kMaxNesting) Refuse("classes inside classes, deeper than " + std::to_string(kMaxNesting) + " levels,");
+    ++at_;
+    const bool negated = Ahead("^");
+    if (negated) ++at_;
+    std::string before;  // the sides that look ahead
+    Side side;
     if (Ahead("]")) {
-      out_ += "\\]";
+      side.items = "\\]";
       ++at_;
     }
     while (at_ < in_.size() && in_[at_] != ']') {
-      if (Ahead("&&")) Refuse("an intersection of classes");
-      if (Ahead("[:")) {
-        const size_t end = in_.find(":]", at_ + 2);
-        if (end == std::string_view::npos) Refuse("an unfinished POSIX class");
-        out_ += in_.substr(at_, end + 2 - at_);
-        at_ = end + 2;
-      } else if (in_[at_] == '[') {
-        Refuse("a class inside a class");
-      } else if (in_[at_] == '\\') {
-        Escape(true);
+      if (Ahead("&&")) {
+        before += "(?=" + side.Expression() + ")";
+        side = {};
+        at_ += 2;
+      } else if (in_[at_] == '[' && !Ahead("[:")) {
+        if (side.last == Side::Last::kDash && side.items != "-") Refuse("a range that ends in a class");
+        side.Other(Class(depth + 1));
       } else {
-        out_ += in_[at_++];
+        ClassItem(side);
       }
     }
     if (at_ >= in_.size()) Refuse("an unfinished class");
-    out_ += in_[at_++];
+    ++at_;
+    if (before.empty() && side.others.empty()) return (negated ? "[^" : "[") + side.items + "]";
+    const std::string whole = "(?:" + before + side.Expression() + ")";
+    return negated ? "(?:(?!" + whole + ")(?s:.))" : whole;
+  }
+
+  // Anything but a class.
+  void ClassItem(Side& side) {
+    if (in_[at_] == '-') {
+      side.Dash();
+      ++at_;
+      return;
+    }
+    if (Ahead("\\W") || Ahead("\\H")) {
+      side.Other("[^" + std::string(in_[at_ + 1] == 'W' ? kWord : kHex) + "]");
+      at_ += 2;
+      return;
+    }
+    side.last = Side::Last::kItem;
+    if (Ahead("[:")) {
+      const size_t end = in_.find(":]", at_ + 2);
+      if (end == std::string_view::npos) Refuse("an unfinished POSIX class");
+      side.items += in_.substr(at_, end + 2 - at_);
+      at_ = end + 2;
+    } else if (in_[at_] == '\\') {
+      std::swap(out_, side.items);
+      Escape(true);
+      std::swap(out_, side.items);
+    } else {
+      side.items += in_[at_++];
+    }
   }
 
   std::string_view in_;

@@ -4,6 +4,10 @@
 #include <mutex>
 
 #include "base/error.h"
+#include "base/stop.h"
+#include "io/quote.h"
+#include "text/growth.h"
+#include "text/sentencepiece.h"
 #include "text/tokenizer_parts.h"
 #include "text/unicode.h"
 
@@ -13,6 +17,12 @@ struct EncodeState {
   BpeScratch bpe;
   PieceList list;
   std::string normalized;
+  size_t room = 0;  // bytes that the steps may still make of the text
+
+  void Spend(size_t bytes) {
+    CheckGrowth(bytes, room);
+    room -= bytes;
+  }
   std::vector<AddedTokenMatcher::Part> raw_parts, normalized_parts;
 };
 
@@ -39,30 +49,53 @@ Tokenizer::Tokenizer(std::unique_ptr<TokenizerParts> parts)
 Tokenizer::~Tokenizer() = default;
 
 std::unique_ptr<Tokenizer> Tokenizer::FromJson(std::string_view json, const std::string& name) {
-  return std::make_unique<Tokenizer>(ReadTokenizerJson(json, name));
+  const Json root = ParseJson(json, name);
+  return std::make_unique<Tokenizer>(ReadTokenizerJson(JsonRef(root, name)));
 }
 
-std::unique_ptr<Tokenizer> Tokenizer::Load(const fs::path& model_dir) {
-  std::unique_ptr<TokenizerParts> parts;
-  const fs::path json = model_dir / "tokenizer.json";
-  if (fs::exists(json)) {
-    parts = ReadTokenizerJson(ReadTextFile(json, uint64_t{1} << 30), json.string());
-  } else if (fs::exists(model_dir / "vocab.json") && fs::exists(model_dir / "merges.txt")) {
-    parts = ReadVocabularyFiles(model_dir);
-  } else {
-    std::string tip = "copy tokenizer.json from where the checkpoint came from";
-    if (fs::exists(model_dir / "tokenizer.model")) {
-      tip =
-          "only a SentencePiece tokenizer.model is there; write tokenizer.json with "
-          "AutoTokenizer.from_pretrained(DIR, use_fast=True).save_pretrained(DIR)";
-    }
-    throw Error(ErrorCode::kInvalidModel,
-                model_dir.string() + ": found neither tokenizer.json nor vocab.json with merges.txt", tip);
+namespace {
+
+Json ReadTokenizerFile(const fs::path& path) { return ParseJson(ReadTextFile(path, kMaxTokenizerFile), path.string()); }
+
+// Nothing that is read here; perhaps a tokenizer in another form.
+[[noreturn]] void RefuseWithoutFiles(const fs::path& model_dir) {
+  std::string other;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(model_dir, ignored)) {
+    const std::string name = entry.path().filename().string();
+    const bool is_other =
+        name.ends_with(".tiktoken") || name.ends_with(".model") || name.starts_with("tokenizer.model.");
+    if (is_other && (other.empty() || name < other)) other = name;
   }
+  const std::string there = other.empty() ? "" : " (only " + Quote(other) + ", a form that is not read)";
+  throw Error(other.empty() ? ErrorCode::kInvalidModel : ErrorCode::kUnsupported,
+              model_dir.string() + ": found neither tokenizer.json nor vocab.json with merges.txt" + there,
+              other.empty() ? "copy tokenizer.json from where the checkpoint came from"
+                            : "put a tokenizer.json of this model there, or take a recipe whose steps need no data");
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> Tokenizer::Load(const fs::path& model_dir) {
+  const fs::path json = model_dir / "tokenizer.json", config = model_dir / "tokenizer_config.json";
   // A directory without config.json holds a tokenizer and no model: the class that a model's loader would pick does not
   // matter there, and tokenizer.json is obeyed as it stands.
-  const fs::path config = model_dir / "tokenizer_config.json";
-  if (fs::exists(config) && fs::exists(model_dir / "config.json")) ApplyTokenizerConfig(config, *parts);
+  const bool class_counts = fs::exists(model_dir / "config.json");
+  const bool needed = class_counts || !fs::exists(json);
+  const Json settings = needed && fs::exists(config) ? ReadTokenizerFile(config) : Json();
+  const JsonRef settings_ref(settings, config.string());
+  std::unique_ptr<TokenizerParts> parts;
+  if (fs::exists(json)) {
+    const Json root = ReadTokenizerFile(json);
+    parts = ReadTokenizerJson(JsonRef(root, json.string()));
+  } else if (fs::exists(model_dir / "vocab.json") && fs::exists(model_dir / "merges.txt")) {
+    parts = ReadVocabularyFiles(model_dir, settings_ref);
+  } else if (fs::exists(model_dir / "tokenizer.model")) {
+    parts = ReadSentencePiece(model_dir, settings_ref);
+  } else {
+    RefuseWithoutFiles(model_dir);
+  }
+  if (class_counts) ApplyTokenizerConfig(settings_ref, *parts);
   return std::make_unique<Tokenizer>(std::move(parts));
 }
 
@@ -78,6 +111,7 @@ std::vector<int32_t> Tokenizer::Encode(std::string_view text, bool add_special) 
   std::vector<int32_t> ids;
   ids.reserve(text.size() / 4 + 8);
   auto state = pool_->Take();
+  state->room = GrowthLimit(text.size());
   EncodeRaw(text, true, *state, ids);
   pool_->Return(std::move(state));
   if (add_special) parts_->post_processor.Apply(ids);
@@ -93,10 +127,12 @@ void Tokenizer::EncodeRaw(std::string_view text, bool at_start, EncodeState& sta
       ids.push_back(part.id);
       continue;
     }
+    ThrowIfStopped();
     const std::string_view gap = text.substr(part.begin, part.end - part.begin);
     if (parts_->normalizer) {
       state.normalized.assign(gap);
-      parts_->normalizer->Apply(state.normalized);
+      parts_->normalizer->Rewrite(state.normalized, state.room);
+      state.Spend(state.normalized.size());
       EncodeNormalized(state.normalized, at_start && part.begin == 0, state, ids);
     } else {
       EncodeNormalized(gap, at_start && part.begin == 0, state, ids);
@@ -123,10 +159,17 @@ void Tokenizer::EncodeSegment(std::string_view text, bool at_start, EncodeState&
   PieceList& list = state.list;
   list.text = text;
   list.at_start = at_start;
+  list.limit = state.room;
   list.pieces.assign(1, {0, static_cast<uint32_t>(text.size())});
-  if (parts_->pre_tokenizer) parts_->pre_tokenizer->Apply(list);
+  if (parts_->pre_tokenizer) {
+    parts_->pre_tokenizer->Apply(list);
+    state.Spend(list.text.size());
+  }
   const BpeModel& model = *parts_->model;
+  constexpr size_t kPiecesBetweenLooks = 1024;
+  size_t done = 0;
   for (const TextRange& range : list.pieces) {
+    if (++done % kPiecesBetweenLooks == 0) ThrowIfStopped();
     if (parts_->bytes) {
       model.EncodeBytes(list.Piece(range), state.bpe, ids);
     } else {

@@ -16,10 +16,11 @@ struct TokenizerParts;  // text/tokenizer_parts.h
 class Tokenizer {
  public:
   // Reads `tokenizer.json` of a model directory, else `vocab.json` and `merges.txt` (byte-level BPE with the Qwen2
-  // pattern). `tokenizer_config.json`, where there is one beside a `config.json`, decides about the special tokens: the
-  // Llama classes put bos and eos by its flags, whatever tokenizer.json says; Qwen2Tokenizer puts none; every other
-  // class obeys tokenizer.json. Throws Error(kInvalidModel) for a missing or malformed file and Error(kUnsupported) for
-  // a component that is not known here; both name the file and the JSON path.
+  // pattern), else `tokenizer.model` (SentencePiece, see text/sentencepiece.h). `tokenizer_config.json`, where there is
+  // one beside a `config.json`, decides about the special tokens: the Llama classes put bos and eos by its flags,
+  // whatever tokenizer.json says; Qwen2Tokenizer puts none; every other class obeys tokenizer.json. Throws
+  // Error(kInvalidModel) for a missing or malformed file and Error(kUnsupported) for a component that is not known
+  // here; both name the file and the JSON path.
   static std::unique_ptr<Tokenizer> Load(const fs::path& model_dir);
   // The text of a tokenizer.json alone; `name` stands for it in messages.
   static std::unique_ptr<Tokenizer> FromJson(std::string_view json, const std::string& name);

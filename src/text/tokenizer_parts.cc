@@ -5,7 +5,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
-#include "text/json_node.h"
+#include "io/quote.h"
 
 namespace modelslim {
 namespace {
@@ -14,11 +14,9 @@ namespace {
 constexpr std::string_view kQwen2Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-constexpr uint64_t kMaxFile = uint64_t{1} << 30;
-
 // Lines "a b"; the first may be "#version: ...".
 BpeModel::Merges ReadMergesText(const fs::path& path) {
-  const std::string text = ReadTextFile(path, kMaxFile);
+  const std::string text = ReadTextFile(path, kMaxTokenizerFile);
   BpeModel::Merges merges;
   int64_t line_number = 0;
   for (size_t begin = 0; begin < text.size();) {
@@ -39,55 +37,35 @@ BpeModel::Merges ReadMergesText(const fs::path& path) {
   return merges;
 }
 
-BpeModel::Vocabulary ReadVocabularyJson(const fs::path& path) {
-  simdjson::dom::parser parser;
-  const JsonNode root = ParseJson(parser, ReadTextFile(path, kMaxFile), path.string());
+}  // namespace
+
+BpeModel::Vocabulary ReadVocabulary(const JsonRef& node) {
   BpeModel::Vocabulary vocabulary;
-  root.ForEachMember([&](std::string_view token, const JsonNode& id) {
-    vocabulary[std::string(token)] = static_cast<int32_t>(id.Int(0, (int64_t{1} << 31) - 2));
-  });
+  const JsonObject& members = node.AsObject();
+  vocabulary.reserve(members.size());
+  for (const JsonMember& member : members) {
+    const std::optional<int64_t> id = member.value.integer();
+    if (!id || *id < 0 || *id > kMaxTokenId) node[member.key].AsInt(0, kMaxTokenId);  // complains
+    vocabulary[member.key] = static_cast<int32_t>(*id);
+  }
   return vocabulary;
 }
 
-std::vector<AddedToken> ReadAddedTokensDecoder(const fs::path& path) {
-  std::vector<AddedToken> tokens;
-  simdjson::dom::parser parser;
-  const JsonNode root = ParseJson(parser, ReadTextFile(path, kMaxFile), path.string());
-  const auto decoder = root.Find("added_tokens_decoder");
-  if (!decoder) return tokens;
-  decoder->ForEachMember([&](std::string_view id, const JsonNode& item) {
-    const bool digits = !id.empty() && id.size() < 10 &&
-                        std::all_of(id.begin(), id.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-    if (!digits) item.Fail("the key should be a token id");
-    AddedToken token;
-    token.id = std::stoi(std::string(id));
-    token.content = item.At("content").String();
-    token.special = item.BoolOr("special", false);
-    token.single_word = item.BoolOr("single_word", false);
-    token.lstrip = item.BoolOr("lstrip", false);
-    token.rstrip = item.BoolOr("rstrip", false);
-    token.normalized = item.BoolOr("normalized", !token.special);
-    if (token.content.size() > AddedTokenMatcher::kMaxContent) item.Fail("the added token is too long");
-    tokens.push_back(std::move(token));
-  });
-  std::sort(tokens.begin(), tokens.end(), [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
-  return tokens;
+AddedToken ReadAddedToken(const JsonRef& node) {
+  AddedToken token;
+  token.content = node["content"].AsString();
+  token.special = node["special"].BoolOr(false);
+  token.single_word = node["single_word"].BoolOr(false);
+  token.lstrip = node["lstrip"].BoolOr(false);
+  token.rstrip = node["rstrip"].BoolOr(false);
+  token.normalized = node["normalized"].BoolOr(!token.special);
+  if (token.content.size() > AddedTokenMatcher::kMaxContent) {
+    throw Error(ErrorCode::kUnsupported, node.where() + ": an added token of " + std::to_string(token.content.size()) +
+                                             " bytes; at most " + std::to_string(AddedTokenMatcher::kMaxContent) +
+                                             " are supported");
+  }
+  return token;
 }
-
-// A token that tokenizer_config.json gives as a string or as an object with its content.
-std::optional<std::string> TokenOf(const JsonNode& config, std::string_view key) {
-  const auto node = config.Find(key);
-  if (!node) return std::nullopt;
-  return node->IsObject() ? node->At("content").String() : node->String();
-}
-
-std::optional<std::string> TokenizerClass(const fs::path& config) {
-  simdjson::dom::parser parser;
-  const auto node = ParseJson(parser, ReadTextFile(config, kMaxFile), config.string()).Find("tokenizer_class");
-  return node ? std::optional<std::string>(node->String()) : std::nullopt;
-}
-
-}  // namespace
 
 std::optional<int32_t> TokenizerParts::Find(const std::string& token) const {
   for (const AddedToken& candidate : added) {
@@ -117,6 +95,7 @@ void TokenizerParts::SetAddedTokens(std::vector<AddedToken> listed) {
     added.push_back(std::move(token));
   }
   for (const AddedToken& token : added) {
+    if (!IsUtf8(token.content)) continue;  // half a surrogate pair: no text holds it
     if (!token.normalized) {
       raw_matcher.Add(token, token.content);
       continue;
@@ -127,17 +106,41 @@ void TokenizerParts::SetAddedTokens(std::vector<AddedToken> listed) {
   }
 }
 
-std::unique_ptr<TokenizerParts> ReadVocabularyFiles(const fs::path& model_dir) {
-  auto parts = std::make_unique<TokenizerParts>();
-  const fs::path vocabulary = model_dir / "vocab.json", config = model_dir / "tokenizer_config.json";
-  parts->model = std::make_unique<BpeModel>(ReadVocabularyJson(vocabulary), ReadMergesText(model_dir / "merges.txt"),
-                                            BpeOptions{}, vocabulary.string() + " with merges.txt");
-  std::vector<AddedToken> added;
-  std::string name = "Qwen2Tokenizer";
-  if (fs::exists(config)) {
-    added = ReadAddedTokensDecoder(config);
-    name = TokenizerClass(config).value_or(name);
+void TokenizerParts::LeaveBytesIfPossible() {
+  if (!pre_tokenizer || !pre_tokenizer->EndsInByteStandIns() || !model->TakesBytes()) return;
+  pre_tokenizer->LeaveBytes();
+  bytes = true;
+}
+
+std::vector<AddedToken> ReadAddedTokensDecoder(const JsonRef& decoder) {
+  std::vector<AddedToken> tokens;
+  if (!decoder) return tokens;
+  for (const JsonMember& member : decoder.AsObject()) {
+    const std::string& id = member.key;
+    const JsonRef item = decoder[id];
+    const bool digits = !id.empty() && id.size() < 10 &&
+                        std::all_of(id.begin(), id.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+    if (!digits) throw Error(ErrorCode::kInvalidModel, item.where() + ": the key should be a token id");
+    tokens.push_back(ReadAddedToken(item));
+    tokens.back().id = std::stoi(id);
   }
+  std::sort(tokens.begin(), tokens.end(), [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
+  return tokens;
+}
+
+std::string ContentOfToken(const JsonRef& node) {
+  return node.value()->object() != nullptr ? node["content"].AsString() : node.AsString();
+}
+
+std::unique_ptr<TokenizerParts> ReadVocabularyFiles(const fs::path& model_dir, const JsonRef& config) {
+  auto parts = std::make_unique<TokenizerParts>();
+  const fs::path path = model_dir / "vocab.json";
+  const Json vocabulary = ParseJson(ReadTextFile(path, kMaxTokenizerFile), path.string());
+  parts->model = std::make_unique<BpeModel>(ReadVocabulary(JsonRef(vocabulary, path.string())),
+                                            ReadMergesText(model_dir / "merges.txt"), BpeOptions{},
+                                            path.string() + " with merges.txt");
+  const JsonRef class_node = config["tokenizer_class"];
+  const std::string name = class_node.StringOr("Qwen2Tokenizer");
   std::vector<PreTokenizerPtr> steps;
   if (name.starts_with("Qwen2")) {
     parts->normalizer = MakeUnicodeNormalizer(UnicodeForm::kNfc);
@@ -147,43 +150,39 @@ std::unique_ptr<TokenizerParts> ReadVocabularyFiles(const fs::path& model_dir) {
     steps.push_back(MakeByteLevel(false, true));
   } else {
     throw Error(ErrorCode::kUnsupported,
-                config.string() + ": /tokenizer_class: cannot build a " + name + " from vocab.json and merges.txt",
+                class_node.where() + ": cannot build a " + Quote(name) + " from vocab.json and merges.txt",
                 "put tokenizer.json into the directory");
   }
   parts->pre_tokenizer = MakePreTokenizerSequence(std::move(steps));
-  if (parts->model->TakesBytes()) {
-    parts->pre_tokenizer->LeaveBytes();
-    parts->bytes = true;
-  }
-  parts->SetAddedTokens(std::move(added));
+  parts->LeaveBytesIfPossible();
+  parts->SetAddedTokens(ReadAddedTokensDecoder(config["added_tokens_decoder"]));
   return parts;
 }
 
-void ApplyTokenizerConfig(const fs::path& config, TokenizerParts& parts) {
-  simdjson::dom::parser parser;
-  const JsonNode root = ParseJson(parser, ReadTextFile(config, kMaxFile), config.string());
-  const auto class_node = root.Find("tokenizer_class");
-  if (!class_node) return;
-  const std::string name = class_node->String();
+void PutLlamaTokens(const JsonRef& config, TokenizerParts& parts) {
+  PostProcessor::Template pieces;
+  const auto put = [&](std::string_view flag, bool otherwise, std::string_view key, const char* usual) {
+    if (!config[flag].BoolOr(otherwise)) return;
+    const JsonRef token = config[key];
+    const auto id = parts.Find(token ? ContentOfToken(token) : usual);
+    if (!id && !token && !config[flag]) return;  // nobody asked for it, and there is none
+    if (!id) token.Fail("a token of the vocabulary, which " + std::string(flag) + " asks for");
+    pieces.push_back(*id);
+  };
+  put("add_bos_token", true, "bos_token", "<s>");
+  pieces.push_back(PostProcessor::kText);
+  put("add_eos_token", false, "eos_token", "</s>");
+  parts.post_processor = PostProcessor();
+  parts.post_processor.Add(std::move(pieces));
+}
+
+void ApplyTokenizerConfig(const JsonRef& config, TokenizerParts& parts) {
+  const std::string name = config["tokenizer_class"].StringOr("");
   if (name == "Qwen2Tokenizer") {
     parts.post_processor = PostProcessor();
     return;
   }
-  if (!name.starts_with("Llama") && !name.starts_with("CodeLlama")) return;
-  PostProcessor::Template pieces;
-  const auto put = [&](std::string_view flag, bool otherwise, std::string_view key) {
-    if (!root.BoolOr(flag, otherwise)) return;
-    const auto token = TokenOf(root, key);
-    if (!token) root.Fail(std::string(flag) + " asks for " + std::string(key) + ", which is missing");
-    const auto id = parts.Find(*token);
-    if (!id) root.Fail(std::string(key) + " \"" + *token + "\" is not in the vocabulary");
-    pieces.push_back(*id);
-  };
-  put("add_bos_token", true, "bos_token");
-  pieces.push_back(PostProcessor::kText);
-  put("add_eos_token", false, "eos_token");
-  parts.post_processor = PostProcessor();
-  parts.post_processor.Add(std::move(pieces));
+  if (name.starts_with("Llama") || name.starts_with("CodeLlama")) PutLlamaTokens(config, parts);
 }
 
 }  // namespace modelslim

@@ -10,7 +10,7 @@ namespace {
 
 std::vector<std::string> Texts(const fs::path& path) {
   std::vector<std::string> texts;
-  for (const TextSample& sample : LoadTextDataset(path)) texts.push_back(sample.text);
+  for (const TextSample& sample : LoadTextDataset(path).samples) texts.push_back(sample.text);
   return texts;
 }
 
@@ -25,7 +25,7 @@ TEST(Dataset, LinesWithTheKeyAndWithout) {
                                         "{\"q\": 3}");
   // Without the key the line itself is the text, with its newline; the last line here has none.
   EXPECT_EQ(Texts(path), (Strings{"x\n", "{\"prompt\": \"y\"}\n", "2", "{\"q\": 3}"}));
-  EXPECT_EQ(LoadTextDataset(path)[1].where, path.string() + ":2");
+  EXPECT_EQ(LoadTextDataset(path).samples[1].where, path.string() + ":2");
   EXPECT_EQ(Texts(directory.Write("b.jsonl", "{}\r{\"a\": 1}\r")), (Strings{"{}\n", "{\"a\": 1}\n"}));
   EXPECT_TRUE(Texts(directory.Write("empty.jsonl", "")).empty());
   EXPECT_EQ(Texts(directory.Write("odd_jsonl", "{}\n")), (Strings{"{}\n"}));  // the name only has to end so
@@ -52,8 +52,55 @@ TEST(Dataset, BadLinesAreNamed) {
     EXPECT_EQ(error.code(), ErrorCode::kInvalidDataset) << bad;
     EXPECT_TRUE(Holds(error, "bad.jsonl:2")) << error.what();
   }
-  const Error mark = ErrorOf([&] { LoadTextDataset(directory.Write("bom.jsonl", "\xEF\xBB\xBF{}\n")); });
-  EXPECT_TRUE(Holds(mark, "byte order mark"));
+}
+
+TEST(Dataset, WhatIsNotTheTextIsNeverAReasonToRefuse) {
+  const TemporaryDirectory directory;
+  for (const char* value : {"1000000000000000019884624838656", "-18446744073709551616", "NaN", "-Infinity", "1e999",
+                            R"("\ud800")", R"({"deep": [null, {}]})"}) {
+    const std::string line = R"({"id": )" + std::string(value) + R"(, "inputs_pretokenized": "x"})";
+    EXPECT_EQ(Texts(directory.Write("a.jsonl", line + "\n")), (Strings{"x"})) << value;
+  }
+  EXPECT_EQ(Texts(directory.Write("mark.jsonl", "\xEF\xBB\xBF{\"a\": 1}\n")), (Strings{"{\"a\": 1}\n"}));
+  EXPECT_EQ(Texts(directory.Write("mark.json", "\xEF\xBB\xBF[\"x\"]")), (Strings{"x"}));
+  const Error half =
+      ErrorOf([&] { LoadTextDataset(directory.Write("half.jsonl", "{}\n{\"inputs_pretokenized\": \"a\\ud800\"}\n")); });
+  EXPECT_EQ(half.code(), ErrorCode::kInvalidDataset);
+  EXPECT_TRUE(Holds(half, "half.jsonl:2: inputs_pretokenized")) << half.what();
+}
+
+TEST(Dataset, KeysTellWhereTheTextIs) {
+  const TemporaryDirectory directory;
+  const fs::path lines = directory.Write("a.jsonl",
+                                         "{\"text\": \"x\", \"inputs_pretokenized\": \"other\"}\n"
+                                         "{\"text\": [\"y\", \"z\"]}\n");
+  const TextDataset found = LoadTextDataset(lines, {.keys = {"text"}, .before_the_line = ""});
+  ASSERT_EQ(found.samples.size(), 2U);
+  EXPECT_EQ(found.samples[0].text, "x");
+  EXPECT_EQ(found.samples[1].text, "y\nz");
+  EXPECT_TRUE(found.warnings.empty());
+  const Error absent = ErrorOf([&] { LoadTextDataset(lines, {.keys = {"prompt"}, .before_the_line = ""}); });
+  EXPECT_EQ(absent.code(), ErrorCode::kInvalidDataset);
+  EXPECT_TRUE(Holds(absent, "a.jsonl:1: expected the key 'prompt'")) << absent.what();
+  const fs::path list = directory.Write("b.json", "[{\"prompt\": \"x\"}, \"y\"]");
+  EXPECT_EQ(LoadTextDataset(list, {.keys = {"prompt"}, .before_the_line = ""}).samples[0].text, "x");
+  const Error objects = ErrorOf([&] { LoadTextDataset(list); });
+  EXPECT_TRUE(Holds(objects, "element 0: expected a string, found an object")) << objects.what();
+  EXPECT_NE(objects.tip().find("--text_key prompt"), std::string::npos) << objects.tip();
+}
+
+TEST(Dataset, LinesThatAreReadAsTheyStandAreToldOf) {
+  const TemporaryDirectory directory;
+  const auto warnings = [&](const std::string& content) {
+    return LoadTextDataset(directory.Write("a.jsonl", content)).warnings;
+  };
+  EXPECT_TRUE(warnings("{\"inputs_pretokenized\": \"x\"}\n").empty());
+  const auto told = warnings("{\"inputs_pretokenized\": \"x\"}\n{\"prompt\": \"y\", \"n\": 1}\n{\"q\": 1}\n");
+  ASSERT_EQ(told.size(), 1U);
+  for (const char* part : {"a.jsonl:2: expected the key 'inputs_pretokenized', found 'prompt', 'n'", "2 of 3 lines",
+                           "--text_key prompt"}) {
+    EXPECT_NE(told[0].find(part), std::string::npos) << told[0];
+  }
 }
 
 TEST(Dataset, FilesThatAreNone) {

@@ -24,7 +24,7 @@ std::string NameOf(const testing::TestParamInfo<SetCase>& info) {
 }
 
 std::vector<TextSample> Load(const std::string& file) {
-  return LoadTextDataset(fs::path(MODELSLIM_SOURCE_DIR) / "lab_calib" / file);
+  return LoadTextDataset(fs::path(MODELSLIM_SOURCE_DIR) / "lab_calib" / file).samples;
 }
 
 // The first bytes that differ from sample to sample: those of a conversation come after the tag of its first turn.

@@ -17,52 +17,52 @@ struct Broken {
 
 constexpr ErrorCode kInvalid = ErrorCode::kInvalidModel, kUnsupported = ErrorCode::kUnsupported;
 constexpr Broken kCases[] = {
-    {"no model", "/model", R"()", "\"model\" is missing", kInvalid},
-    {"model of another kind", "/model", R"(3)", "/model", kInvalid},
-    {"unigram", "/model/type", R"("Unigram")", "/model", kUnsupported},
-    {"no vocabulary", "/model/vocab", R"()", "/model", kInvalid},
-    {"vocabulary as a list", "/model/vocab", R"([])", "/model/vocab", kInvalid},
-    {"id as text", "/model/vocab/b", R"("1")", "/model/vocab/b", kInvalid},
-    {"negative id", "/model/vocab/b", R"(-1)", "/model/vocab/b", kInvalid},
-    {"huge id", "/model/vocab/b", R"(1099511627776)", "/model/vocab/b", kInvalid},
-    {"fractional id", "/model/vocab/b", R"(1.5)", "/model/vocab/b", kInvalid},
-    {"merge of three", "/model/merges/0", R"("a b c")", "/model/merges/0", kInvalid},
-    {"merge of one", "/model/merges/1", R"(["a"])", "/model/merges/1", kInvalid},
-    {"merge of numbers", "/model/merges/1", R"([1, 2])", "/model/merges/1", kInvalid},
-    {"merge without its result", "/model/vocab/abc", R"()", "/model/merges/1", kInvalid},
-    {"merge without a part", "/model/merges/0", R"("x b")", "/model/merges/0", kInvalid},
-    {"merges as an object", "/model/merges", R"({})", "/model/merges", kInvalid},
-    {"flag as text", "/model/byte_fallback", R"("yes")", "/model/byte_fallback", kInvalid},
-    {"unk as a number", "/model/unk_token", R"(1)", "/model/unk_token", kInvalid},
-    {"unknown normalizer", "/normalizer", R"({"type": "Precompiled"})", "/normalizer", kUnsupported},
+    {"no model", "/model", R"()", "model: expected", kInvalid},
+    {"model of another kind", "/model", R"(3)", "model", kInvalid},
+    {"unigram", "/model/type", R"("Unigram")", "model", kUnsupported},
+    {"no vocabulary", "/model/vocab", R"()", "model", kInvalid},
+    {"vocabulary as a list", "/model/vocab", R"([])", "model.vocab", kInvalid},
+    {"id as text", "/model/vocab/b", R"("1")", "model.vocab.b", kInvalid},
+    {"negative id", "/model/vocab/b", R"(-1)", "model.vocab.b", kInvalid},
+    {"huge id", "/model/vocab/b", R"(1099511627776)", "model.vocab.b", kInvalid},
+    {"fractional id", "/model/vocab/b", R"(1.5)", "model.vocab.b", kInvalid},
+    {"merge of three", "/model/merges/0", R"("a b c")", "model.merges[0]", kInvalid},
+    {"merge of one", "/model/merges/1", R"(["a"])", "model.merges[1]", kInvalid},
+    {"merge of numbers", "/model/merges/1", R"([1, 2])", "model.merges[1]", kInvalid},
+    {"merge without its result", "/model/vocab/abc", R"()", "model: merge 1", kInvalid},
+    {"merge without a part", "/model/merges/0", R"("x b")", "model: merge 0", kInvalid},
+    {"merges as an object", "/model/merges", R"({})", "model.merges", kInvalid},
+    {"flag as text", "/model/byte_fallback", R"("yes")", "model.byte_fallback", kInvalid},
+    {"unk as a number", "/model/unk_token", R"(1)", "model.unk_token", kInvalid},
+    {"unknown normalizer", "/normalizer", R"({"type": "Precompiled"})", "normalizer", kUnsupported},
     {"unknown normalizer inside", "/normalizer",
-     R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "X"}]})", "/normalizer/normalizers/1",
+     R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "X"}]})", "normalizer.normalizers[1]",
      kUnsupported},
-    {"normalizer without type", "/normalizer", R"({})", "/normalizer", kInvalid},
-    {"normalizer as text", "/normalizer", R"("NFC")", "/normalizer", kInvalid},
-    {"unknown pre-tokenizer", "/pre_tokenizer", R"({"type": "UnicodeScripts"})", "/pre_tokenizer", kUnsupported},
+    {"normalizer without type", "/normalizer", R"({})", "normalizer", kInvalid},
+    {"normalizer as text", "/normalizer", R"("NFC")", "normalizer", kInvalid},
+    {"unknown pre-tokenizer", "/pre_tokenizer", R"({"type": "UnicodeScripts"})", "pre_tokenizer", kUnsupported},
     {"bad regex", "/pre_tokenizer", R"({"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated"})",
-     "/pre_tokenizer/pattern/Regex", kUnsupported},
+     "pre_tokenizer.pattern.Regex", kUnsupported},
     {"no pattern", "/pre_tokenizer", R"({"type": "Split", "pattern": {}, "behavior": "Isolated"})",
-     "/pre_tokenizer/pattern", kInvalid},
+     "pre_tokenizer.pattern", kInvalid},
     {"bad behavior", "/pre_tokenizer", R"({"type": "Split", "pattern": "a", "behavior": "Merged"})",
-     "/pre_tokenizer/behavior", kInvalid},
+     "pre_tokenizer.behavior", kInvalid},
     {"metaspace of nothing", "/pre_tokenizer", R"({"type": "Metaspace", "replacement": ""})",
-     "/pre_tokenizer/replacement", kInvalid},
-    {"metaspace of two", "/pre_tokenizer", R"({"type": "Metaspace", "replacement": "ab"})",
-     "/pre_tokenizer/replacement", kInvalid},
+     "pre_tokenizer.replacement", kInvalid},
+    {"metaspace of two", "/pre_tokenizer", R"({"type": "Metaspace", "replacement": "ab"})", "pre_tokenizer.replacement",
+     kInvalid},
     {"bad scheme", "/pre_tokenizer", R"({"type": "Metaspace", "replacement": "_", "prepend_scheme": "sometimes"})",
-     "/pre_tokenizer/prepend_scheme", kInvalid},
-    {"unknown post-processor", "/post_processor", R"({"type": "X"})", "/post_processor", kUnsupported},
+     "pre_tokenizer.prepend_scheme", kInvalid},
+    {"unknown post-processor", "/post_processor", R"({"type": "X"})", "post_processor", kUnsupported},
     {"template of an undefined token", "/post_processor",
      R"({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}]})",
-     "/post_processor/single/0/SpecialToken/id", kInvalid},
+     "post_processor.single[0].SpecialToken.id", kInvalid},
     {"template of B", "/post_processor", R"({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "B"}}]})",
-     "/post_processor/single/0/Sequence", kInvalid},
+     "post_processor.single[0].Sequence", kInvalid},
     {"cls without id", "/post_processor", R"({"type": "BertProcessing", "cls": ["c"], "sep": ["b", 1]})",
-     "/post_processor/cls", kInvalid},
-    {"added token without content", "/added_tokens", R"([{"id": 7}])", "/added_tokens/0", kInvalid},
-    {"added token without id", "/added_tokens", R"([{"content": "x"}])", "/added_tokens/0", kInvalid},
+     "post_processor.cls", kInvalid},
+    {"added token without content", "/added_tokens", R"([{"id": 7}])", "added_tokens[0]", kInvalid},
+    {"added token without id", "/added_tokens", R"([{"content": "x"}])", "added_tokens[0]", kInvalid},
 };
 
 void ExpectRefused(const Json& json, const std::string& place, ErrorCode code) {
@@ -91,11 +91,76 @@ TEST(Hostile, EndlessStringsAreRefused) {
   Json json = SmallTokenizer();
   json["normalizer"]["type"] = "Prepend";
   json["normalizer"]["prepend"] = std::string(100000, 'x');
-  ExpectRefused(json, "/normalizer/prepend", kUnsupported);
+  ExpectRefused(json, "normalizer.prepend", kUnsupported);
   json = SmallTokenizer();
   json["added_tokens"][0]["id"] = 7;
   json["added_tokens"][0]["content"] = std::string(5000, 'x');
-  ExpectRefused(json, "/added_tokens/0", kUnsupported);
+  ExpectRefused(json, "added_tokens[0]", kUnsupported);
+}
+
+// Legal and of no effect.
+TEST(Hostile, EmptySequences) {
+  const Ids plain = Make(SmallTokenizer())->Encode("ab c", true);
+  const Json nothing = {{"type", "Sequence"}, {"normalizers", Json::array()}};
+  Json json = SmallTokenizer();
+  json["normalizer"] = nothing;
+  EXPECT_EQ(Make(json)->Encode("ab c", true), plain);
+  json["normalizer"] = {{"type", "Sequence"}, {"normalizers", {nothing, {{"type", "NFC"}}, nothing}}};
+  json["pre_tokenizer"] = {{"type", "Sequence"},
+                           {"pretokenizers", {{{"type", "Sequence"}, {"pretokenizers", Json::array()}}}}};
+  json["post_processor"] = {{"type", "Sequence"},
+                            {"processors", {{{"type", "Sequence"}, {"processors", Json::array()}}}}};
+  EXPECT_EQ(Make(json)->Encode("ab c", true), plain);
+}
+
+// What the steps make of a text is bounded, whichever kind of step multiplies it.
+TEST(Hostile, GrowthIsBounded) {
+  const auto refused = [](const Json& json, const std::string& text) {
+    return ErrorOf([&] { Make(json)->Encode(text, true); }).code();
+  };
+  Json json = SmallTokenizer();
+  const Json prefix = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"use_regex", true}};
+  json["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", Json(64, prefix)}};
+  EXPECT_EQ(refused(json, "a\nb"), kUnsupported);
+  json = SmallTokenizer();
+  const Json twice = {{"type", "TemplateProcessing"},
+                      {"single", {{{"Sequence", {{"id", "A"}}}}, {{"Sequence", {{"id", "A"}}}}}}};
+  json["post_processor"] = {{"type", "Sequence"}, {"processors", Json(64, twice)}};
+  EXPECT_EQ(refused(json, "ab"), kUnsupported);
+  // Every part between two added tokens may grow, and all of them together may not.
+  json = SmallTokenizer();
+  json["added_tokens"] = {{{"id", 7}, {"content", "?"}, {"special", true}}};
+  json["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", std::string(4096, 'a')}};
+  std::string text;
+  for (int i = 0; i < 20000; ++i) text += "a?";
+  EXPECT_EQ(refused(json, text), kUnsupported);
+}
+
+TEST(Hostile, HalvesOfSurrogatePairs) {
+  Json json = SmallTokenizer();
+  std::string text = json.dump();
+  const auto with = [&](const std::string& members) {
+    return Tokenizer::FromJson(text.substr(0, text.size() - 1) + "," + members + "}", "t.json");
+  };
+  // Nothing reads this one, and no text can hold that token.
+  EXPECT_EQ(with(R"("note": "\ud800")")->Encode("ab", true), (Ids{3}));
+  EXPECT_EQ(with(R"("added_tokens": [{"id": 7, "content": "\udc00"}])")->Encode("ab", true), (Ids{3}));
+  for (const char* step :
+       {R"("normalizer": {"type": "Prepend", "prepend": "\ud800"})",
+        R"("normalizer": {"type": "Replace", "pattern": "a", "content": "\ud800"})",
+        R"("pre_tokenizer": {"type": "Split", "behavior": "Isolated", "pattern": {"Regex": "\ud800"}})",
+        R"("pre_tokenizer": {"type": "Metaspace", "replacement": "\ud800"})"}) {
+    EXPECT_EQ(ErrorOf([&] { with(step); }).code(), kInvalid) << step;
+  }
+}
+
+TEST(Hostile, NumbersThatNothingReads) {
+  const std::string text = SmallTokenizer().dump();
+  for (const char* value : {"1000000000000000019884624838656", "NaN", "-Infinity", "1e999"}) {
+    const auto tokenizer =
+        Tokenizer::FromJson(text.substr(0, text.size() - 1) + ", \"note\": " + value + "}", "t.json");
+    EXPECT_EQ(tokenizer->Encode("ab", true), (Ids{3})) << value;
+  }
 }
 
 TEST(Hostile, EveryTruncationIsRefused) {

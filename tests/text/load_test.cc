@@ -101,7 +101,15 @@ TEST_F(Classes, LlamaGoesByItsFlags) {
   EXPECT_EQ(Encode(config), (Ids{0, 5}));
   config["eos_token"] = "</s>";
   EXPECT_EQ(ErrorOf([&] { Encode(config); }).code(), ErrorCode::kInvalidModel);
+  config.erase("bos_token");
   config.erase("eos_token");
+  EXPECT_NE(std::string(ErrorOf([&] { Encode(config); }).what()).find("eos_token"), std::string::npos);
+  config.erase("add_eos_token");
+  EXPECT_EQ(Encode(config), (Ids{0}));  // the class's own <s> is not in this vocabulary
+  config["add_bos_token"] = true;
+  EXPECT_NE(std::string(ErrorOf([&] { Encode(config); }).what()).find("bos_token"), std::string::npos);
+  config["add_eos_token"] = true;
+  config["add_bos_token"] = false;
   EXPECT_NE(std::string(ErrorOf([&] { Encode(config); }).what()).find("eos_token"), std::string::npos);
 }
 
@@ -124,8 +132,13 @@ TEST(Load, MissingFiles) {
   const Error none = ErrorOf([&] { Tokenizer::Load(directory.path()); });
   EXPECT_EQ(none.code(), ErrorCode::kInvalidModel);
   EXPECT_NE(std::string(none.what()).find(directory.path().string()), std::string::npos);
-  directory.Write("tokenizer.model", "x");
-  EXPECT_NE(ErrorOf([&] { Tokenizer::Load(directory.path()); }).tip().find("tokenizer.model"), std::string::npos);
+  for (const char* name : {"tiktoken.model", "qwen.tiktoken", "tokenizer.model.v3"}) {
+    const TemporaryDirectory other;
+    other.Write(name, "x");
+    const Error error = ErrorOf([&] { Tokenizer::Load(other.path()); });
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+    EXPECT_NE(std::string(error.what()).find(name), std::string::npos) << error.what();
+  }
 }
 
 TEST(Load, BadMergesNameTheLine) {

@@ -70,6 +70,25 @@ TEST(Normalizer, Others) {
   EXPECT_EQ(Apply(MakeStrip(false, true), " a\n\u00a0"), " a");
   EXPECT_EQ(Apply(MakeStrip(true, true), " \n "), "");
   EXPECT_EQ(Apply(MakeStripAccents(), "e\u0301\u0327x\u00e9"), "ex\u00e9");
+  EXPECT_EQ(Apply(MakeNormalizerSequence({}), "ab"), "ab");
+}
+
+// Each step multiplies; without a bound the last sequence would ask for 4096^4 bytes.
+TEST(Normalizer, GrowthIsBounded) {
+  const std::string word(4096, 'a');
+  const auto sequence = [&](int steps) {
+    std::vector<NormalizerPtr> made;
+    for (int i = 0; i < steps; ++i) made.push_back(MakeReplace("a", word));
+    return MakeNormalizerSequence(std::move(made));
+  };
+  EXPECT_EQ(Apply(sequence(1), "aab").size(), 2 * word.size() + 1);
+  EXPECT_EQ(ErrorOf([&] { Apply(sequence(4), "a"); }).code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(ErrorOf([&] { Apply(MakeReplace("a", word), std::string(1 << 20, 'a')); }).code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(ErrorOf([&] { Apply(MakeRegexReplace("", word, "w"), std::string(1 << 20, 'b')); }).code(),
+            ErrorCode::kUnsupported);
+  std::vector<NormalizerPtr> doubling;
+  for (int i = 0; i < 64; ++i) doubling.push_back(MakeByteLevelNormalizer());
+  EXPECT_EQ(ErrorOf([&] { Apply(MakeNormalizerSequence(std::move(doubling)), "\n"); }).code(), ErrorCode::kUnsupported);
 }
 
 }  // namespace
