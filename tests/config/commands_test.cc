@@ -51,7 +51,7 @@ TEST_F(Commands, ExplainNamesTypesAndWhatTakesEffect) {
                                "  save: [{type: distributed_ascendv1_saver}]\n"
                                "  dataset: calibImages\n"
                                "  prior: [{process: [{type: adapt_rotation, stage: 1}]}]\n");
-  EXPECT_EQ(RecipeExplain(file, out_, err_, false), 0) << err_.str();
+  EXPECT_EQ(RecipeExplain(file, out_, err_), 0) << err_.str();
   for (const char* line :
        {"metadata.verified_tags.Some-Model: ..vLLM_Ascend, Atlas_A2.. +# .*r.yaml:2:28\n",
         "spec.runner: layer_wise +# default\n", "spec.process.0..type: group +# .*r.yaml:5:12\n",
@@ -59,9 +59,9 @@ TEST_F(Commands, ExplainNamesTypesAndWhatTakesEffect) {
         "spec.prior.0..process.0..type: adapt_rotation +# "}) {
     EXPECT_THAT(out_.str(), ::testing::ContainsRegex(line));
   }
-  EXPECT_EQ(RecipeExplain(Put("auto.yaml", "apiversion: multimodal_vlm_modelslim_v1\nspec: {runner: auto}\n"), out_,
-                          err_, false),
-            0);
+  EXPECT_EQ(
+      RecipeExplain(Put("auto.yaml", "apiversion: multimodal_vlm_modelslim_v1\nspec: {runner: auto}\n"), out_, err_),
+      0);
   EXPECT_THAT(out_.str(), ::testing::ContainsRegex("spec.runner: layer_wise +# .*auto.yaml:2:16\n"));
 }
 
