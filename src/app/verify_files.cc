@@ -29,7 +29,8 @@ bool Exists(const fs::path& path) {
 // A plain name below the directory: all that a ledger of ours holds.
 bool StaysInside(const std::string& name) {
   if (name.empty() || name.front() == '/') return false;
-  return std::none_of(fs::path(name).begin(), fs::path(name).end(), [](const fs::path& part) { return part == ".."; });
+  const fs::path path(name);
+  return std::none_of(path.begin(), path.end(), [](const fs::path& part) { return part == ".."; });
 }
 
 // A member of the ledger that has to be an object; null, and a problem, when it is not.

@@ -34,7 +34,7 @@ struct WeightSpec {
   float ceil_x = 7.25f;  // kCeilX: what the largest magnitude of a block is divided by
   // Instead of it: the first candidate whose error of the whole matrix (the mean of squares, in the weight's dtype) is
   // smallest.
-  std::optional<CeilXSearch> ceil_x_search;
+  std::optional<CeilXSearch> ceil_x_search = std::nullopt;
   int64_t dual_block_size = 0;   // kDualScale: columns that share an outer scale; a multiple of 32 that divides `in`
   bool december_2025 = false;    // exponent and element rules of MX, and SSZ's denominator, as of December 2025
   bool keep_fp8_values = false;  // fp8: keep the values before their rounding to 8 bits (see QuantizedWeight::values)
