@@ -1,87 +1,14 @@
 #include "tensor/tensor.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <map>
-#include <mutex>
 #include <utility>
 
 #include "base/parallel.h"
+#include "tensor/buffers.h"
 #include "tensor/fp8.h"
 
 namespace modelslim {
-namespace {
-
-#ifdef __SANITIZE_ADDRESS__
-constexpr size_t kRecycleFrom = SIZE_MAX;  // nothing is recycled, so that a use of freed memory shows
-#else
-constexpr size_t kRecycleFrom = 1 << 20;
-#endif
-constexpr size_t kAlignment = 64, kKeepAtMost = size_t{256} << 20;
-constexpr size_t kHugePage = size_t{2} << 20;
-
-// Freed buffers of at least kRecycleFrom bytes wait here for the next taker of about their size. Bounded, so that what
-// is kept never matters beside the memory limit: the sizes that nobody asked for longest give way.
-class Recycler {
- public:
-  std::byte* Take(size_t bytes, size_t* capacity) {
-    const std::lock_guard lock(mutex_);
-    const auto found = free_.lower_bound(bytes);
-    if (found == free_.end() || found->first > bytes + bytes / 8) return nullptr;
-    *capacity = found->first;
-    return Remove(found);
-  }
-
-  bool Give(std::byte* data, size_t capacity) {
-    if (capacity > kKeepAtMost) return false;
-    const std::lock_guard lock(mutex_);
-    while (kept_ + capacity > kKeepAtMost) {
-      std::free(Remove(std::ranges::min_element(free_, {}, [](const auto& entry) { return entry.second.given; })));
-    }
-    kept_ += capacity;
-    free_.emplace(capacity, Buffer{data, ++given_});
-    return true;
-  }
-
- private:
-  struct Buffer {
-    std::byte* data;
-    uint64_t given;  // when, counted in buffers
-  };
-
-  std::byte* Remove(std::multimap<size_t, Buffer>::iterator entry) {
-    std::byte* const data = entry->second.data;
-    kept_ -= entry->first;
-    free_.erase(entry);
-    return data;
-  }
-
-  std::mutex mutex_;
-  std::multimap<size_t, Buffer> free_;
-  size_t kept_ = 0;
-  uint64_t given_ = 0;
-};
-
-// Large buffers ask for huge pages: a fault for every 2 MiB instead of every 4 KiB.
-std::byte* Allocate(size_t bytes) {
-  if (bytes < 2 * kHugePage) return static_cast<std::byte*>(std::aligned_alloc(kAlignment, bytes));
-  auto* const data = static_cast<std::byte*>(std::aligned_alloc(kHugePage, bytes));
-#ifdef MADV_HUGEPAGE
-  if (data != nullptr) madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // refused: slower, no more
-#endif
-  return data;
-}
-
-Recycler& TheRecycler() {
-  static Recycler* const recycler = new Recycler;  // outlives tensors with static storage
-  return *recycler;
-}
-
-}  // namespace
-
 int64_t NumElements(const Shape& shape) {
   int64_t count = 1;
   for (const int64_t n : shape) count *= n;
@@ -104,16 +31,12 @@ View View::Rows(int64_t begin, int64_t end) const {
   return {static_cast<std::byte*>(data) + begin * stride, dtype, {end - begin, cols()}};
 }
 
-void Tensor::Free::operator()(std::byte* data) const {
-  if (capacity < kRecycleFrom || !TheRecycler().Give(data, capacity)) std::free(data);
-}
+void Tensor::Free::operator()(std::byte* data) const { GiveBuffer(data, capacity); }
 
 Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {
-  const size_t need =
-      (bytes() + kAlignment) / kAlignment * kAlignment;  // never zero: an empty tensor is still a tensor
-  size_t capacity = need;
-  std::byte* data = need >= kRecycleFrom ? TheRecycler().Take(need, &capacity) : nullptr;
-  if (data == nullptr) data = Allocate(need);
+  const size_t need = std::max<size_t>(bytes(), 1);  // an empty tensor is still a tensor
+  size_t capacity = 0;
+  std::byte* const data = TakeBuffer(need, &capacity);
   if (data == nullptr) {
     throw Error(
         ErrorCode::kUnexpected,

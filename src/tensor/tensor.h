@@ -61,8 +61,7 @@ struct View {
   View Rows(int64_t begin, int64_t end) const;
 };
 
-// Owner of 64-byte aligned memory. Move-only; copying is spelled Clone(). Large buffers are recycled (see tensor.cc),
-// since the first touch of fresh pages costs more than most of our loops.
+// Owner of 64-byte aligned memory. Move-only; copying is spelled Clone(). Large buffers are used again (see buffers.h).
 class Tensor {
  public:
   Tensor() = default;
