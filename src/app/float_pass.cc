@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "base/stop.h"
 #include "runner/hidden_store.h"
+#include "runner/memory_plan.h"
 #include "runner/read_ahead.h"
 #include "runner/sample_pass.h"
 
@@ -45,8 +46,9 @@ void RunFloatPass(const Family& family, const WeightSource& source, const TokenB
                   const FloatPassOptions& options, const std::function<void(Block&)>& enter,
                   const std::function<void(Block&)>& leave) {
   const std::unique_ptr<Block> rest = family.MakeBlock(-1, source);
-  const Residency residency = PlanResidency(family, batch.offsets, options.memory_limit);
-  const SamplePass pass{family, batch, residency, *rest};
+  const MemoryPlan memory =
+      PlanMemory({.family = family, .source = source, .offsets = batch.offsets}, options.memory_limit);
+  const SamplePass pass{family, batch, memory, *rest};
   std::unique_ptr<HiddenFile> in = MakeNamelessFile(batch.offsets.back(), family.HiddenWidth());
   std::unique_ptr<HiddenFile> out = MakeNamelessFile(batch.offsets.back(), family.HiddenWidth());
   pass.Embed(*in);
@@ -54,7 +56,7 @@ void RunFloatPass(const Family& family, const WeightSource& source, const TokenB
   double total = 0;
   for (int index = 0; index < options.blocks; ++index) total += static_cast<double>(family.MultiplyAddsPerToken(index));
   Progress progress(options.title, total);
-  const ReadAhead ahead(source, std::span(blocks).first(static_cast<size_t>(options.blocks)));
+  const ReadAhead ahead(source, std::span(blocks).first(static_cast<size_t>(options.blocks)), memory.ahead_bytes);
   for (int index = 0; index < options.blocks; ++index) {
     ThrowIfStopped();
     const std::unique_ptr<Block> block = family.MakeBlock(index, ahead);

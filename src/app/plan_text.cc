@@ -10,7 +10,6 @@
 #include "base/progress.h"
 #include "io/json_writer.h"
 #include "plan/lost_tensors.h"
-#include "runner/chunks.h"
 
 namespace modelslim {
 namespace {
@@ -37,11 +36,6 @@ uint64_t BytesRead(const RunPlan& plan) {
   uint64_t bytes = 0;
   for (const BlockCost& cost : plan.blocks) bytes += cost.bytes_read;
   return bytes;
-}
-
-uint64_t ExpectedPeak(const Session& session, const TokenBatch* batch, uint64_t limit) {
-  if (!session.plan.needs_data || batch == nullptr) return DataFreePeak(*session.family);
-  return PlanResidency(*session.family, batch->offsets, limit).estimated_peak;
 }
 
 void PrintSteps(const RunPlan& plan, std::ostream& out) {
@@ -126,8 +120,7 @@ void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOp
     fmt::print(out, "output   nothing is written\n");
   }
   fmt::print(out, "costs    reads {}, writes {}, at most about {} of memory\n", FormatBytes(BytesRead(plan)),
-             FormatBytes(plan.writes ? plan.layout.total_size : 0),
-             FormatBytes(ExpectedPeak(session, batch, options.memory_limit)));
+             FormatBytes(plan.writes ? plan.layout.total_size : 0), FormatBytes(options.peak_memory));
   if (!plan.unused.empty()) fmt::print(out, "warning  not in the output:\n");
   for (const std::string& line : LossLines(plan.unused)) fmt::print(out, "         {}\n", line);
   for (const PlanNote& note : plan.model.notes) {
@@ -151,7 +144,7 @@ std::string PlanJson(const Session& session, const TokenBatch* batch, const Plan
   json["tokens"] = Json(batch != nullptr ? batch->offsets.back() : int64_t{0});
   json["bytes_read"] = Json(BytesRead(plan));
   json["bytes_written"] = Json(plan.writes ? plan.layout.total_size : uint64_t{0});
-  json["peak_memory"] = Json(ExpectedPeak(session, batch, options.memory_limit));
+  json["peak_memory"] = Json(options.peak_memory);
   json["model_quant_type"] = Json(plan.globals.model_quant_type);
   for (const auto& [name, decision] : plan.model.linears) {
     Json entry{JsonObject()};

@@ -9,8 +9,8 @@
 namespace modelslim {
 
 struct PlanTextOptions {
-  bool tensors = false;       // a line per output tensor
-  uint64_t memory_limit = 0;  // 0: 80 % of what the machine offers
+  bool tensors = false;      // a line per output tensor
+  uint64_t peak_memory = 0;  // see MemoryPlan::estimated_peak
 };
 
 void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOptions& options, std::ostream& out);

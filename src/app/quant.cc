@@ -13,7 +13,9 @@
 #include "app/verify.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "runner/ledger.h"
+#include "runner/memory_plan.h"
 #include "runner/publish.h"
 #include "runner/run.h"
 
@@ -25,6 +27,16 @@ namespace {
 std::optional<TokenBatch> LoadIfNeeded(const Session& session, std::string* hash) {
   if (!session.plan.needs_data) return std::nullopt;
   return LoadCalibration(session, hash);
+}
+
+// To be called when all is open that is opened before the weights are read.
+MemoryPlan PlanSessionMemory(const Session& session, const TokenBatch* batch, const PeakMemory& held) {
+  const JobArguments& given = session.arguments;
+  MemoryInputs inputs{.family = *session.family, .source = *session.weights, .plan = &session.plan};
+  if (batch != nullptr) inputs.offsets = batch->offsets;
+  inputs.measure_errors = given.verify;
+  inputs.peak_so_far = held.peak();
+  return PlanMemory(inputs, given.memory.empty() ? 0 : ParseMemory(given.memory));
 }
 
 // Finds out before any work whether the directory can be written, and every file get its name.
@@ -53,20 +65,21 @@ VerifyReport ReadBack(const fs::path& save_path) {
 }  // namespace
 
 void Quantize(JobArguments arguments, std::ostream& out) {
+  const PeakMemory held;
   const std::unique_ptr<Session> session = OpenSession(std::move(arguments));
   const JobArguments& given = session->arguments;
-  const uint64_t memory = given.memory.empty() ? 0 : ParseMemory(given.memory);
   std::string calibration_hash;
   const std::optional<TokenBatch> batch = LoadIfNeeded(*session, &calibration_hash);
   const TokenBatch* const data = batch ? &*batch : nullptr;
-  PrintPlan(*session, data, {.tensors = false, .memory_limit = memory}, out);
+  const MemoryPlan memory = PlanSessionMemory(*session, data, held);
+  PrintPlan(*session, data, {.tensors = false, .peak_memory = memory.estimated_peak}, out);
   out << std::flush;
   if (!session->plan.writes) return;
   PrepareSavePath(given.save_path, session->plan);
   RunOptions options;
   options.model_path = given.model_path;
   options.save_path = given.save_path;
-  options.memory_limit = memory;
+  options.memory = memory;
   options.fresh = given.fresh;
   options.measure_errors = given.verify;
   options.idle_experts = ParseIdleExperts(given.idle_experts);
@@ -74,18 +87,20 @@ void Quantize(JobArguments arguments, std::ostream& out) {
   std::optional<VerifyReport> verified;
   if (given.verify) options.check = [&] { verified = ReadBack(given.save_path); };
   const RunReport report = Execute(session->plan, *session->weights, data, identity, options);
-  PrintSummary(*session, report, verified ? &*verified : nullptr, out);
+  PrintSummary(*session, report, verified ? &*verified : nullptr, held.peak(), out);
 }
 
 void ShowPlan(JobArguments arguments, bool tensors, bool json, std::ostream& out) {
+  const PeakMemory held;
   const std::unique_ptr<Session> session = OpenSession(std::move(arguments));
-  const uint64_t memory = session->arguments.memory.empty() ? 0 : ParseMemory(session->arguments.memory);
   const std::optional<TokenBatch> batch = LoadIfNeeded(*session, nullptr);
-  const PlanTextOptions options{.tensors = tensors, .memory_limit = memory};
+  const TokenBatch* const data = batch ? &*batch : nullptr;
+  const PlanTextOptions options{.tensors = tensors,
+                                .peak_memory = PlanSessionMemory(*session, data, held).estimated_peak};
   if (json) {
-    out << PlanJson(*session, batch ? &*batch : nullptr, options) << "\n";
+    out << PlanJson(*session, data, options) << "\n";
   } else {
-    PrintPlan(*session, batch ? &*batch : nullptr, options, out);
+    PrintPlan(*session, data, options, out);
   }
 }
 

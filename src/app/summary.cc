@@ -131,7 +131,8 @@ void PrintNotFinite(const RunReport& report, std::ostream& out) {
 
 }  // namespace
 
-void PrintSummary(const Session& session, const RunReport& report, const VerifyReport* verified, std::ostream& out) {
+void PrintSummary(const Session& session, const RunReport& report, const VerifyReport* verified, uint64_t peak_memory,
+                  std::ostream& out) {
   std::map<std::string, int> types;
   for (const LedgerEntry& entry : report.facts.tensors) ++types[entry.type];
   const Bits bits = BitsPerWeight(session);
@@ -153,7 +154,7 @@ void PrintSummary(const Session& session, const RunReport& report, const VerifyR
   PrintExperts(report, out);
   if (report.resumed_units > 0)
     fmt::print(out, "resumed           {} of {} units were there already\n", report.resumed_units, report.units);
-  fmt::print(out, "peak memory       {} anonymous\n", FormatBytes(report.peak_anonymous));
+  fmt::print(out, "peak memory       {} anonymous\n", FormatBytes(peak_memory));
   if (verified != nullptr) {
     fmt::print(out, "read back         {} tensors, {}, {}\n", verified->tensors, FormatDuration(verified->seconds),
                VerifySummary(*verified));

@@ -9,7 +9,9 @@
 
 namespace modelslim {
 
-// Types, bits per weight, sizes, times, forwards, memory, the worst tensors. `verified` may be null.
-void PrintSummary(const Session& session, const RunReport& report, const VerifyReport* verified, std::ostream& out);
+// Types, bits per weight, sizes, times, forwards, memory, the worst tensors. `verified` may be null. `peak_memory`:
+// anonymous, bytes.
+void PrintSummary(const Session& session, const RunReport& report, const VerifyReport* verified, uint64_t peak_memory,
+                  std::ostream& out);
 
 }  // namespace modelslim

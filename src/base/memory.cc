@@ -1,6 +1,11 @@
 #include "base/memory.h"
 
 #include <sys/sysinfo.h>
+#include <unistd.h>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -9,7 +14,6 @@
 #include <exception>
 #include <fstream>
 #include <mutex>
-#include <string>
 #include <thread>
 
 #include "base/cgroup.h"
@@ -24,12 +28,19 @@ uint64_t OfferedMemory() {
   return limit > 0 ? std::min(physical, limit) : physical;
 }
 
+// statm counts pages: resident ones are the second number, those of files and of shared memory the third.
 uint64_t AnonymousMemory() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.rfind("RssAnon:", 0) == 0) return std::stoull(line.substr(8)) * 1024;
-  }
-  return 0;
+  static const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  std::ifstream file("/proc/self/statm");
+  uint64_t size = 0, resident = 0, shared = 0;
+  if (!(file >> size >> resident >> shared) || resident < shared) return 0;
+  return (resident - shared) * page;
+}
+
+void ReturnFreeMemory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 struct PeakMemory::State {
@@ -51,7 +62,7 @@ struct PeakMemory::State {
         Sample();
       } catch (const std::exception&) {  // no memory to look with: the next look may have some
       }
-    } while (!stop.wait_for(lock, std::chrono::milliseconds(50), [this] { return stopping; }));
+    } while (!stop.wait_for(lock, std::chrono::milliseconds(5), [this] { return stopping; }));
   }
 };
 

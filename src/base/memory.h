@@ -12,7 +12,10 @@ uint64_t OfferedMemory();
 // Anonymous (not file-backed) resident memory of the process now. Bytes; 0 where the system does not say.
 uint64_t AnonymousMemory();
 
-// Samples AnonymousMemory() on a thread of its own while it lives.
+// Gives back to the system what the heap holds and nobody uses, as far as it can.
+void ReturnFreeMemory();
+
+// Samples AnonymousMemory() every few milliseconds on a thread of its own while it lives.
 class PeakMemory {
  public:
   PeakMemory();

@@ -312,6 +312,16 @@ void Checkpoint::Rename(const std::function<std::string(const std::string&)>& ne
   }
 }
 
+Tensor Checkpoint::CopyRows(const CheckpointTensor& tensor, int64_t begin, int64_t end) const {
+  const SafetensorsFile& file = *files_[tensor.shard];
+  return file.CopyRows(*file.Find(tensor.name), begin, end);
+}
+
+bool Checkpoint::IsInPlace(const CheckpointTensor& tensor) const {
+  const SafetensorsSlot* const slot = files_[tensor.shard]->Find(tensor.name);
+  return slot != nullptr && SafetensorsFile::IsInPlace(*slot);
+}
+
 void Checkpoint::WillNeed(std::string_view name) const {
   const CheckpointTensor* const tensor = Find(name);
   if (tensor != nullptr) files_[tensor->shard]->WillNeed(SlotOf(*tensor));

@@ -58,6 +58,10 @@ class Checkpoint {
   SharedTensor Get(std::string_view name) const;
   SharedTensor Get(const CheckpointTensor& tensor) const;
 
+  Tensor CopyRows(const CheckpointTensor& tensor, int64_t begin, int64_t end) const;  // see SafetensorsFile::CopyRows
+  // Whether that is where it lies in the file, and no copy; see SafetensorsFile::IsInPlace.
+  bool IsInPlace(const CheckpointTensor& tensor) const;
+
   // Gives tensors other names; from here on they are found by these only. Not thread-safe. Throws Error(kInvalidModel)
   // when two would have the same.
   void Rename(const std::function<std::string(const std::string&)>& new_name);

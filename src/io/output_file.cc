@@ -19,7 +19,7 @@
 namespace modelslim {
 namespace {
 
-constexpr size_t kBufferSize = size_t{8} << 20;
+constexpr size_t kBufferSize = kWriteBufferBytes;
 // Below this the two buffered ends of a direct write cost more than they save.
 constexpr size_t kSmallestDirect = size_t{256} << 10;
 

@@ -12,6 +12,9 @@
 
 namespace modelslim {
 
+// What a writing thread takes for its larger writes.
+inline constexpr uint64_t kWriteBufferBytes = uint64_t{8} << 20;
+
 struct OutputFileOptions {
   unsigned mode = 0600;  // permissions from Publish on; 0600 until then
   bool direct =

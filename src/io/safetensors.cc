@@ -38,11 +38,20 @@ SharedTensor SafetensorsFile::Get(std::string_view name) const {
   return Get(*slot);
 }
 
+Tensor SafetensorsFile::CopyRows(const SafetensorsSlot& slot, int64_t begin, int64_t end) const {
+  MODELSLIM_CHECK(slot.shape.size() == 2 && begin >= 0 && begin <= end && end <= slot.shape[0]);
+  Tensor rows(slot.dtype, {end - begin, slot.shape[1]});
+  const size_t row_bytes = static_cast<size_t>(slot.shape[1]) * DTypeSize(slot.dtype);
+  std::memcpy(rows.view().data, file_->bytes().data() + slot.offset + static_cast<size_t>(begin) * row_bytes,
+              rows.bytes());
+  return rows;
+}
+
 SharedTensor SafetensorsFile::Get(const SafetensorsSlot& slot) const {
   const std::byte* const data = file_->bytes().data() + slot.offset;
   // The mapping begins at a page, so the offset decides. C64 consists of two floats; asking for 8 costs a copy at
   // worst.
-  if (slot.offset % DTypeSize(slot.dtype) == 0 || slot.size == 0) return {file_, {data, slot.dtype, slot.shape}};
+  if (IsInPlace(slot) || slot.size == 0) return {file_, {data, slot.dtype, slot.shape}};
   const std::lock_guard lock(copies_->mutex);
   std::weak_ptr<const Tensor>& known = copies_->by_offset[slot.offset];
   std::shared_ptr<const Tensor> copy = known.lock();

@@ -86,6 +86,11 @@ class SafetensorsFile {
   SharedTensor Get(std::string_view name) const;  // Error(kInvalidModel) when absent
   SharedTensor Get(const SafetensorsSlot& slot) const;
 
+  // Rows [begin, end) of a matrix, in memory of their own.
+  Tensor CopyRows(const SafetensorsSlot& slot, int64_t begin, int64_t end) const;
+  // Whether its type can be read where it lies.
+  static bool IsInPlace(const SafetensorsSlot& slot) { return slot.offset % DTypeSize(slot.dtype) == 0; }
+
   // Hints for read-ahead and eviction.
   void WillNeed(const SafetensorsSlot& slot) const { file_->WillNeed(slot.offset, slot.size); }
   void DontNeed(const SafetensorsSlot& slot) const { file_->DontNeed(slot.offset, slot.size); }

@@ -192,7 +192,22 @@ const MicroKernel* KernelFor(bool bf16, int64_t columns) {
   return kernel != nullptr ? kernel : BestMicroKernelFor(DType::kF32, columns);
 }
 
+// Of keys and values of a row, at most.
+size_t PackedRowBytes(const AttentionShape& shape) {
+  return static_cast<size_t>(shape.kv_heads * (shape.dim + shape.v_dim)) * sizeof(float);
+}
+
 }  // namespace
+
+size_t AttentionScratch(const AttentionShape& shape, int64_t rows, int64_t longest, DType qk_dtype, DType v_dtype) {
+  const auto fitting = static_cast<int64_t>(kPackedBytes / std::max<size_t>(PackedRowBytes(shape), 1));
+  const int64_t packed = std::min(rows, std::max(fitting, longest));
+  const auto bytes = [&](bool bf16, int64_t width) {
+    return static_cast<size_t>(shape.kv_heads * width) * DTypeSize(KernelFor(bf16, kKeys)->compute);
+  };
+  return static_cast<size_t>(packed) *
+         (bytes(qk_dtype == DType::kBF16, shape.dim) + bytes(v_dtype == DType::kBF16, shape.v_dim));
+}
 
 void CausalAttention(const AttentionShape& shape, const ConstView& q, const ConstView& k, const ConstView& v,
                      std::span<const int64_t> offsets, const View& out) {
@@ -206,7 +221,7 @@ void CausalAttention(const AttentionShape& shape, const ConstView& q, const Cons
   const bool bf16 = q.dtype == DType::kBF16 && k.dtype == DType::kBF16;
   const Inputs in{shape, q, k, v, out, KernelFor(bf16, kKeys), KernelFor(v.dtype == DType::kBF16, shape.v_dim)};
   MODELSLIM_CHECK(kKeys % in.score_kernel->cols == 0);
-  const size_t row_bytes = static_cast<size_t>(shape.kv_heads * (shape.dim + shape.v_dim)) * 4;
+  const size_t row_bytes = PackedRowBytes(shape);
   for (size_t s0 = 0, s1 = 0; s0 + 1 < offsets.size(); s0 = s1) {
     for (s1 = s0 + 1; s1 + 1 < offsets.size(); ++s1) {
       if ((offsets[s1 + 1] - offsets[s0]) * row_bytes > kPackedBytes) break;

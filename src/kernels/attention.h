@@ -23,4 +23,8 @@ struct AttentionShape {
 void CausalAttention(const AttentionShape& shape, const ConstView& q, const ConstView& k, const ConstView& v,
                      std::span<const int64_t> offsets, const View& out);
 
+// What it takes beside its operands for `rows` rows of keys and values of these types, of which the longest sequence
+// has `longest`.
+size_t AttentionScratch(const AttentionShape& shape, int64_t rows, int64_t longest, DType qk_dtype, DType v_dtype);
+
 }  // namespace modelslim

@@ -14,15 +14,15 @@ std::string NativeBF16Declines(DType x_dtype, DType w_dtype) {
 }
 
 constexpr GemmBackend kBackends[] = {
-    {"onednn", OneDnnDeclines, PackOneDnn},
-    {"native_bf16", NativeBF16Declines,
+    {"onednn", true, OneDnnDeclines, PackOneDnn},
+    {"native_bf16", true, NativeBF16Declines,
      [](const ConstView& w, DType) { return PackNative(*BestMicroKernel(DType::kBF16), w, false); }},
-    {"native_f32", [](DType, DType) { return std::string(); },
+    {"native_f32", false, [](DType, DType) { return std::string(); },
      [](const ConstView& w, DType x_dtype) {
        const bool pairs = x_dtype == DType::kBF16 && w.dtype == DType::kBF16;
        return PackNative(*BestMicroKernelFor(DType::kF32, w.dim(0)), w, pairs);
      }},
-    {"reference", [](DType, DType) { return std::string(); },
+    {"reference", false, [](DType, DType) { return std::string(); },
      [](const ConstView& w, DType) { return PackReference(w); }},
 };
 

@@ -21,6 +21,7 @@ class PackedB {
 
 struct GemmBackend {
   std::string_view name;
+  bool narrow;  // packs two bytes for an element, not four
   // Why it cannot multiply these types on this machine; "" when it can.
   std::string (*declines)(DType x_dtype, DType w_dtype);
   std::unique_ptr<PackedB> (*pack)(const ConstView& w, DType x_dtype);

@@ -20,6 +20,14 @@ const GemmBackend& Choose(DType x_dtype, DType w_dtype) {
   CheckFailed("a kernel for every model type", __FILE__, __LINE__);
 }
 
+int64_t SliceOf(int64_t k) { return std::max<int64_t>(768, kSliceBytes / std::max<int64_t>(1, k * 4) / 48 * 48); }
+
+// Elements of the inner dimension that are packed at a time for MatMul. A multiple of the kernels' block of k, so that
+// the sums are cut where they would be without slices.
+int64_t DepthOf(int64_t n) {
+  return kDepthF32 * std::max<int64_t>(1, kSliceBytes * 2 / 4 / kDepthF32 / std::max<int64_t>(1, n));
+}
+
 void CheckLinear(const ConstView& x, int64_t n, int64_t k, const ConstView& bias, const View& y) {
   MODELSLIM_CHECK(IsModelDType(x.dtype) && IsModelDType(y.dtype));
   MODELSLIM_CHECK(x.cols() == k && y.cols() == n && y.size() == x.rows() * n);
@@ -75,12 +83,25 @@ void PackedWeight::Apply(const ConstView& x, const ConstView& bias, const View& 
 
 size_t PackedWeight::bytes() const { return impl_->packed->bytes(); }
 
+size_t PackedBytes(int64_t n, int64_t k, DType x_dtype, DType w_dtype) {
+  constexpr int64_t kWidest = 64;  // columns of a panel
+  const size_t element = Choose(x_dtype, w_dtype).narrow ? 2 : sizeof(float);
+  return static_cast<size_t>((n + kWidest - 1) / kWidest * kWidest * (k + 1)) * element;
+}
+
+size_t LinearScratch(int64_t rows, int64_t n, int64_t k, DType x_dtype, DType w_dtype, DType y_dtype) {
+  const int64_t slice = SliceOf(k);
+  if (n <= slice) return PackedBytes(n, k, x_dtype, w_dtype);
+  return PackedBytes(slice, k, x_dtype, w_dtype) + static_cast<size_t>(rows * slice) * DTypeSize(y_dtype);
+}
+
+size_t MatMulScratch(int64_t n, int64_t k) { return PackedBytes(n, std::min(k, DepthOf(n)), DType::kF32, DType::kF32); }
+
 void Linear(const ConstView& x, const ConstView& w, const ConstView& bias, const View& y) {
   MODELSLIM_CHECK(w.shape.size() == 2 && IsModelDType(w.dtype));
   CheckLinear(x, w.dim(0), w.dim(1), bias, y);
   const GemmBackend& backend = Choose(x.dtype, w.dtype);
-  const int64_t n = w.dim(0),
-                slice = std::max<int64_t>(768, kSliceBytes / std::max<int64_t>(1, w.dim(1) * 4) / 48 * 48);
+  const int64_t n = w.dim(0), slice = SliceOf(w.dim(1));
   if (n <= slice) {
     backend.pack(w, x.dtype)->Apply(x, bias, y);
     return;
@@ -116,9 +137,7 @@ void MatMul(const ConstView& a, const ConstView& b, const View& c, const MatMulO
                          options.transpose_a != options.transpose_b && options.beta == 0;
   ScaleBy(options.beta, c);
   const MicroKernel& kernel = *BestMicroKernelFor(DType::kF32, right.rows);
-  // A multiple of the kernels' block of k, so that the sums are cut where they would be without slices.
-  const int64_t depth =
-      kDepthF32 * std::max<int64_t>(1, kSliceBytes * 2 / 4 / kDepthF32 / std::max<int64_t>(1, right.rows));
+  const int64_t depth = DepthOf(right.rows);
   const auto offset = [](Operand operand, int64_t k, int64_t count) {
     operand.data = static_cast<const std::byte*>(operand.data) + k * operand.k_stride * DTypeSize(operand.dtype);
     operand.k = count;

@@ -37,6 +37,11 @@ class PackedWeight {
   std::unique_ptr<Impl> impl_;
 };
 
+// Bytes, or somewhat more, of a PackedWeight of w [n, k] for inputs of x_dtype.
+size_t PackedBytes(int64_t n, int64_t k, DType x_dtype, DType w_dtype);
+// What Linear() takes beside its operands for w [n, k] and `rows` rows of x.
+size_t LinearScratch(int64_t rows, int64_t n, int64_t k, DType x_dtype, DType w_dtype, DType y_dtype);
+
 // General product in f32: c[M,N] = alpha * op(a) * op(b) + beta * c, where op transposes when asked. a, b: f32, bf16 or
 // f16, c: f32. op(a) is [M,K], op(b) is [K,N]. With beta 0, c may hold anything.
 struct MatMulOptions {
@@ -46,6 +51,8 @@ struct MatMulOptions {
   float beta = 0.0f;
 };
 void MatMul(const ConstView& a, const ConstView& b, const View& c, const MatMulOptions& options = {});
+// What it takes beside its operands for op(b) [k, n].
+size_t MatMulScratch(int64_t n, int64_t k);
 
 // The kernels in the order in which they are tried, and for each why it would decline on this machine ("" when it would
 // not).

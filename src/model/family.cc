@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "ops/embedding.h"
-
 namespace modelslim {
 
 std::unique_ptr<Block> Family::MakeBlock(int index, const WeightSource& source) const {
@@ -36,10 +34,7 @@ const BlockInfo& Family::RestInfo() const {
 }
 
 Tensor Family::Embed(Block& rest, std::span<const int32_t> ids) const {
-  const ConstView table = rest.parameter("model.embed_tokens.weight").Get();
-  Tensor hidden(table.dtype, {static_cast<int64_t>(ids.size()), table.cols()});
-  EmbeddingLookup(table, ids, hidden.view());
-  return hidden;
+  return rest.parameter("model.embed_tokens.weight").LookUp(ids);
 }
 
 Tensor Family::Logits(Block& rest, const ConstView& hidden) const {

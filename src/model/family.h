@@ -31,6 +31,19 @@ ModelFacts FactsOf(const Json& config);
 // The rows of all architectures, each with the first of the architecture's model types.
 std::vector<std::pair<std::string_view, KeptFloat>> AllKeptFloat();
 
+// What decides how much memory a forward takes.
+struct ForwardForm {
+  int64_t rows = 0;     // that go through the block together
+  int64_t longest = 0;  // of one sample
+  int64_t samples = 0;
+  DType dtype = DType::kBF16;  // the widest type among the activations
+  bool rotates = false;        // some Linears have an input transform
+  bool absorbed = false;       // attentions have an FaHook
+
+  uint64_t bytes(int64_t elements) const { return static_cast<uint64_t>(rows * elements) * DTypeSize(dtype); }
+  uint64_t f32_bytes(int64_t elements) const { return static_cast<uint64_t>(rows * elements) * sizeof(float); }
+};
+
 class Family {
  public:
   virtual ~Family() = default;
@@ -72,6 +85,10 @@ class Family {
   };
   virtual ExpertCount Experts(int) const { return {}; }
   virtual int64_t MultiplyAddsPerToken(int block) const;  // of the Linears that one token passes through
+  // Whether Forward() reads a Linear of a block: the head of an MTP layer only stands beside it.
+  virtual bool IsForwarded(const ModuleInfo&) const { return true; }
+  // Bytes of intermediates in Forward() at the moment when there are most; weights aside. An upper bound that is close.
+  virtual uint64_t ForwardBytes(int block, const ForwardForm& form) const = 0;
   virtual int64_t vocab_size() const = 0;
 
   // Whether a norm is worked on in another form than it is stored in (Qwen3-Next: 1 + w instead of w).

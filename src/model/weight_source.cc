@@ -59,6 +59,11 @@ class CheckpointSource : public WeightSource {
     return checkpoint_->Get(stored);
   }
 
+  bool IsInPlace(const ParamInfo& param) const override {
+    const CheckpointTensor& stored = Find(param);
+    return stored.dtype == param.dtype && checkpoint_->IsInPlace(stored);
+  }
+
   Tensor Load(const ParamInfo& param) const override {
     const CheckpointTensor& stored = Find(param);
     const SharedTensor values = checkpoint_->Get(stored);
@@ -70,6 +75,22 @@ class CheckpointSource : public WeightSource {
       Convert(values.view(), made.view());
     }
     return made;
+  }
+
+  Tensor LoadRows(const ParamInfo& param, int64_t begin, int64_t end) const override {
+    const CheckpointTensor& stored = Find(param);
+    if (!checkpoint_->IsInPlace(stored)) {
+      Tensor rows = checkpoint_->CopyRows(stored, begin, end);
+      return stored.dtype == param.dtype ? std::move(rows) : ConvertTo(std::as_const(rows).view(), param.dtype);
+    }
+    const SharedTensor values = checkpoint_->Get(stored);
+    if (stored.dtype != DType::kF8E4M3) return ConvertTo(values.view().Rows(begin, end), param.dtype);
+    const int64_t first = begin / kFp8Block * kFp8Block;  // scales belong to blocks of rows
+    const SharedTensor scales = checkpoint_->Get(param.scale_name);
+    const ConstView parts = scales.view().Rows(first / kFp8Block, (end + kFp8Block - 1) / kFp8Block);
+    Tensor made(param.dtype, {end - first, param.shape.back()});
+    DequantizeBlockFp8(values.view().Rows(first, end), parts, made.view());
+    return first == begin ? std::move(made) : Tensor::Copy(std::as_const(made).view().Rows(begin - first, end - first));
   }
 
   void WillNeed(const ParamInfo& param) const override {

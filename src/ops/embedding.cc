@@ -28,16 +28,20 @@ void CopyRows(const ConstView& x, int64_t from, const View& out, int64_t to) {
 
 }  // namespace
 
-void EmbeddingLookup(const ConstView& table, std::span<const int32_t> ids, const View& out) {
-  const int64_t vocabulary = table.dim(0), count = static_cast<int64_t>(ids.size());
-  MODELSLIM_CHECK(table.shape.size() == 2 && out.cols() == table.cols() && out.size() == count * table.cols());
-  for (int64_t t = 0; t < count; ++t) {
+void CheckIds(std::span<const int32_t> ids, int64_t vocabulary) {
+  for (size_t t = 0; t < ids.size(); ++t) {
     if (ids[t] >= 0 && ids[t] < vocabulary) continue;
     throw Error(ErrorCode::kInvalidDataset,
                 "token " + std::to_string(ids[t]) + " at position " + std::to_string(t) +
                     " of the batch is outside the embedding of " + std::to_string(vocabulary) + " rows",
                 "use the tokenizer that belongs to this model");
   }
+}
+
+void EmbeddingLookup(const ConstView& table, std::span<const int32_t> ids, const View& out) {
+  const auto count = static_cast<int64_t>(ids.size());
+  MODELSLIM_CHECK(table.shape.size() == 2 && out.cols() == table.cols() && out.size() == count * table.cols());
+  CheckIds(ids, table.dim(0));
   ForRows(count, table.cols(), [&](int64_t t0, int64_t t1) {
     for (int64_t t = t0; t < t1; ++t) CopyRows(table, ids[t], out, t);
   });

@@ -8,8 +8,10 @@
 
 namespace modelslim {
 
-// out[t] = table[ids[t]], converted to out's type. table [V, C], out [T, C]. Throws Error(kInvalidDataset) naming the
-// token and its position when an id is not in [0, V).
+// Throws Error(kInvalidDataset) naming the token and its position when an id is not in [0, vocabulary).
+void CheckIds(std::span<const int32_t> ids, int64_t vocabulary);
+
+// out[t] = table[ids[t]], converted to out's type. table [V, C], out [T, C]. Throws as CheckIds().
 void EmbeddingLookup(const ConstView& table, std::span<const int32_t> ids, const View& out);
 
 // out[i] = x[rows[i]]; equal types. Row numbers must be valid.

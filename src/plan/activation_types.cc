@@ -40,8 +40,9 @@ DType OutputType(const Family& family, Block& block, Block& rest, DType input, T
 
 }  // namespace
 
-void PlanActivationTypes(const Family& family, const std::vector<std::unique_ptr<Processor>>& processors,
-                         ModelPlan& plan) {
+PassTypes PlanActivationTypes(const Family& family, const std::vector<std::unique_ptr<Processor>>& processors,
+                              ModelPlan& plan) {
+  PassTypes passes;
   const Processor* last = nullptr;  // whose pass the next block goes on from
   for (const auto& processor : processors) {
     if (processor->NeedsData()) last = processor.get();
@@ -52,6 +53,7 @@ void PlanActivationTypes(const Family& family, const std::vector<std::unique_ptr
   for (const BlockInfo& info : family.layout().blocks) {
     const std::unique_ptr<Block> block = family.MakeBlock(info.index, source);
     DType handed_on = input;
+    passes.emplace_back();
     for (const auto& processor : processors) {
       processor->SketchPass(*block, family, plan);
       TypeRecorder recorder;
@@ -63,9 +65,11 @@ void PlanActivationTypes(const Family& family, const std::vector<std::unique_ptr
         processor->PlanKvTypes(attention, types.first, types.second, plan);
       }
       if (processor.get() == last) handed_on = output;
+      passes.back().push_back(Promote(input, output));
     }
     input = handed_on;
   }
+  return passes;
 }
 
 }  // namespace modelslim

@@ -128,7 +128,7 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
     if (processor->NeedsData()) plan.data_passes += processor->ForwardsAgain() ? 2 : 1;
   }
   plan.needs_data = plan.data_passes > 0;
-  if (plan.model.kv_c8) PlanActivationTypes(family, plan.processors, plan.model);
+  if (plan.needs_data) plan.pass_types = PlanActivationTypes(family, plan.processors, plan.model);
   ReportPatterns(recipe, spec.process, family, plan.model);
   ReportRouterBias(family, checkpoint, plan.model);
   if (const SaverConfig* saver = FindSaver(spec)) {

@@ -13,6 +13,7 @@
 #include "io/checkpoint.h"
 #include "model/family.h"
 #include "model/unused_tensors.h"
+#include "plan/activation_types.h"
 #include "processor/processor.h"
 #include "servers/server.h"
 
@@ -40,8 +41,9 @@ struct RunPlan {
   std::vector<std::unique_ptr<Processor>> processors;
   ModelPlan model;
   bool needs_data = false;
-  int data_passes = 0;  // steps that forward each block
-  bool writes = true;   // false: the recipe has no saver
+  PassTypes pass_types;  // with data
+  int data_passes = 0;   // steps that forward each block
+  bool writes = true;    // false: the recipe has no saver
   Compat compat;
   OutputLayout layout;
   ShardNames names;

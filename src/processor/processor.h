@@ -14,6 +14,7 @@
 #include "model/block.h"
 #include "model/family.h"
 #include "processor/model_plan.h"
+#include "processor/step_memory.h"
 
 namespace modelslim {
 
@@ -73,6 +74,11 @@ class Processor {
 
   // Linears whose weights it changes, so that they must not be quantized yet.
   virtual std::vector<std::string> Rewrites(const Family&) const { return {}; }
+
+  // Whether those changes are only noted, and made whenever a weight is read.
+  virtual bool NotesRewrites() const { return false; }
+  // What it will hold in memory while it works on a block. After Plan().
+  virtual StepMemory Memory(const MemoryQuestion&) const { return {}; }
 
   virtual void PreRun(RunState&) {}
   virtual void Preprocess(Block& block, RunState& state) = 0;

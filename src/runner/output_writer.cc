@@ -22,8 +22,6 @@
 namespace modelslim {
 namespace {
 
-// What may wait for the disk. One tensor is always let in, however large.
-constexpr uint64_t kQueueBytes = uint64_t{192} << 20;
 // Finished units are synced and recorded at most this often: a sync costs, and losing this much work does not.
 constexpr std::chrono::milliseconds kRecordEvery{200};
 
@@ -34,8 +32,9 @@ std::span<const std::byte> BytesOf(const ConstView& view) {
 }
 
 struct Job {
-  size_t tensor = 0;   // position in the layout
-  SharedTensor value;  // owned or pinned: it waits here while its block is given up
+  size_t tensor = 0;    // position in the layout
+  uint64_t offset = 0;  // of the value within the tensor, bytes
+  SharedTensor value;   // owned or pinned: it waits here while its block is given up
   // The end of a unit instead of a tensor.
   std::optional<JournalUnit> unit;
   const HiddenFile* hidden = nullptr;
@@ -46,14 +45,16 @@ struct Job {
 std::string HashOf(const HiddenFile& hidden) { return HashHex(BytesOf(hidden.All())); }
 
 struct OutputWriter::State {
-  State(const OutputLayout& planned, Journal& record)
-      : layout(planned), journal(record), done(planned.tensors.size(), false) {}
+  State(const OutputLayout& planned, Journal& record, uint64_t room)
+      : layout(planned), journal(record), queue_bytes(room), done(planned.tensors.size(), false) {}
 
   const OutputLayout& layout;
   Journal& journal;
+  const uint64_t queue_bytes;
   fs::path directory;
   std::vector<std::unique_ptr<OutputFile>> files;
   std::vector<bool> done;  // put or already there; touched by the calling thread only
+  int64_t rows_put = 0;    // of the tensor that comes in pieces; by the calling thread too
 
   std::mutex mutex;
   std::condition_variable not_full, not_empty, recorded_changed;
@@ -66,6 +67,7 @@ struct OutputWriter::State {
 
   // Of the writing thread.
   std::map<std::string, std::string> hashes, all_hashes;
+  std::optional<Hasher> pieces;  // of the tensor that comes in pieces
   std::set<int> dirty;
   std::vector<JournalUnit> held;
   std::vector<const HiddenFile*> held_hidden;
@@ -96,7 +98,7 @@ struct OutputWriter::State {
         queue.pop_front();
         busy = true;
       }
-      const uint64_t bytes = job.unit ? 0 : layout.tensors[job.tensor].bytes();
+      const uint64_t bytes = job.unit ? 0 : job.value.bytes();
       const auto start = Clock::now();
       Guarded([&] { job.unit ? EndUnit(job) : WriteTensor(job); });
       job = Job();  // frees the memory before the place in the queue
@@ -124,10 +126,22 @@ struct OutputWriter::State {
     const OutputTensor& planned = layout.tensors[job.tensor];
     const std::span<const std::byte> bytes = BytesOf(job.value.view());
     // First, since it touches every byte: a source that was cut short shows as such, and not as a failing write.
-    all_hashes[planned.name] = hashes[planned.name] = HashHex(bytes);
-    files[planned.shard]->Write(planned.offset, bytes);
+    if (bytes.size() == planned.bytes()) {
+      all_hashes[planned.name] = hashes[planned.name] = HashHex(bytes);
+    } else {
+      AddToHash(planned, job.offset, bytes);
+    }
+    files[planned.shard]->Write(planned.offset + job.offset, bytes);
     dirty.insert(planned.shard);
     written += bytes.size();
+  }
+
+  void AddToHash(const OutputTensor& planned, uint64_t offset, std::span<const std::byte> bytes) {
+    if (offset == 0) pieces.emplace();
+    pieces->Update(bytes);
+    if (offset + bytes.size() < planned.bytes()) return;
+    all_hashes[planned.name] = hashes[planned.name] = pieces->Hex();
+    pieces.reset();
   }
 
   void EndUnit(Job& job) {
@@ -172,7 +186,7 @@ struct OutputWriter::State {
   void Enqueue(Job job, uint64_t bytes) {
     if (WritesAtOnce()) return AtOnce([&] { job.unit ? EndUnit(job) : WriteTensor(job); });
     std::unique_lock lock(mutex);
-    not_full.wait(lock, [&] { return error || queued_bytes == 0 || queued_bytes + bytes <= kQueueBytes; });
+    not_full.wait(lock, [&] { return error || queued_bytes == 0 || queued_bytes + bytes <= queue_bytes; });
     if (error) std::rethrow_exception(error);
     queued_bytes += bytes;
     queue.push_back(std::move(job));
@@ -180,8 +194,9 @@ struct OutputWriter::State {
   }
 };
 
-OutputWriter::OutputWriter(const OutputLayout& layout, fs::path directory, Journal& journal, bool resume)
-    : state_(std::make_unique<State>(layout, journal)) {
+OutputWriter::OutputWriter(const OutputLayout& layout, fs::path directory, Journal& journal, bool resume,
+                           uint64_t queue_bytes)
+    : state_(std::make_unique<State>(layout, journal, queue_bytes)) {
   state_->directory = std::move(directory);
   for (const OutputShard& shard : layout.shards) {
     const fs::path path = Unpublished(state_->directory / shard.file);
@@ -222,21 +237,48 @@ OutputWriter::~OutputWriter() {
   if (state_->thread.joinable()) state_->thread.join();
 }
 
+namespace {
+
+[[noreturn]] void RefuseUnplanned(const std::string& name, const OutputTensor* planned, DType dtype,
+                                  const Shape& shape) {
+  throw Error(
+      ErrorCode::kUnexpected,
+      "output tensor " + name + ": planned " +
+          (planned == nullptr ? "nothing" : std::string(DTypeName(planned->dtype)) + " " + ShapeText(planned->shape)) +
+          ", made " + std::string(DTypeName(dtype)) + " " + ShapeText(shape),
+      "please report this with the recipe");
+}
+
+}  // namespace
+
 void OutputWriter::Put(const std::string& name, SharedTensor value) {
   const OutputTensor* planned = state_->layout.Find(name);
   if (planned == nullptr || planned->dtype != value.dtype() || planned->shape != value.shape()) {
-    throw Error(ErrorCode::kUnexpected,
-                "output tensor " + name + ": planned " +
-                    (planned == nullptr ? "nothing"
-                                        : std::string(DTypeName(planned->dtype)) + " " + ShapeText(planned->shape)) +
-                    ", made " + std::string(DTypeName(value.dtype())) + " " + ShapeText(value.shape()),
-                "please report this with the recipe");
+    RefuseUnplanned(name, planned, value.dtype(), value.shape());
   }
   Job job;
   job.tensor = state_->layout.index.at(name);
   job.value = std::move(value);
   state_->done[job.tensor] = true;
   const uint64_t bytes = planned->bytes();
+  state_->Enqueue(std::move(job), bytes);
+}
+
+void OutputWriter::PutRows(const std::string& name, int64_t begin, Tensor rows) {
+  const OutputTensor* planned = state_->layout.Find(name);
+  const int64_t count = rows.view().rows();
+  if (planned == nullptr || planned->dtype != rows.dtype() || planned->shape.size() != 2 || rows.shape().size() != 2 ||
+      planned->shape[1] != rows.shape()[1] || begin != state_->rows_put || begin + count > planned->shape[0]) {
+    RefuseUnplanned(name, planned, rows.dtype(), rows.shape());
+  }
+  const bool last = begin + count == planned->shape[0];
+  state_->rows_put = last ? 0 : begin + count;
+  Job job;
+  job.tensor = state_->layout.index.at(name);
+  job.offset = static_cast<uint64_t>(begin * planned->shape[1]) * DTypeSize(planned->dtype);
+  const uint64_t bytes = rows.bytes();
+  job.value = std::move(rows);
+  if (last) state_->done[job.tensor] = true;
   state_->Enqueue(std::move(job), bytes);
 }
 

@@ -18,8 +18,10 @@ namespace modelslim {
 class OutputWriter {
  public:
   // Creates the shards (names + ".partial", full size) in `directory`, or goes on with those that an earlier run left.
-  // Both the layout and the journal must outlive the writer. `resume`: the shards must be there.
-  OutputWriter(const OutputLayout& layout, fs::path directory, Journal& journal, bool resume);
+  // Both the layout and the journal must outlive the writer. `resume`: the shards must be there. At most `queue_bytes`
+  // wait for the disk, or one tensor, however large.
+  OutputWriter(const OutputLayout& layout, fs::path directory, Journal& journal, bool resume,
+               uint64_t queue_bytes = uint64_t{64} << 20);
   ~OutputWriter();
   OutputWriter(const OutputWriter&) = delete;
   OutputWriter& operator=(const OutputWriter&) = delete;
@@ -27,6 +29,9 @@ class OutputWriter {
   // Queues a tensor. Throws Error(kUnexpected) when name, dtype or shape are not as planned, or it was put before.
   // Blocks while too much is waiting. An error of the writing thread is thrown by the next call.
   void Put(const std::string& name, SharedTensor value);
+  // The same for a matrix that comes in pieces of whole rows, in order and without other tensors in between: `begin` is
+  // the number of the first row of `rows`.
+  void PutRows(const std::string& name, int64_t begin, Tensor rows);
 
   // All tensors of the unit have been put. Once they are on disk (and `hidden`, if given, which must not change until
   // then), the journal gets its line.

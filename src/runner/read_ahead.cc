@@ -112,9 +112,16 @@ std::optional<SharedTensor> ReadAhead::Map(const ParamInfo& param) const {
   return state_->source.Map(param);
 }
 
+bool ReadAhead::IsInPlace(const ParamInfo& param) const { return state_->source.IsInPlace(param); }
+
 Tensor ReadAhead::Load(const ParamInfo& param) const {
   state_->Reach(param);
   return state_->source.Load(param);
+}
+
+Tensor ReadAhead::LoadRows(const ParamInfo& param, int64_t begin, int64_t end) const {
+  state_->Reach(param);
+  return state_->source.LoadRows(param, begin, end);
 }
 
 void ReadAhead::WillNeed(const ParamInfo& param) const { state_->source.WillNeed(param); }

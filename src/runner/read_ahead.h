@@ -6,7 +6,6 @@
 #include <optional>
 #include <span>
 
-#include "base/memory.h"
 #include "model/layout.h"
 #include "model/parameter.h"
 
@@ -18,13 +17,15 @@ class ReadAhead : public WeightSource {
  public:
   // Parameters are expected in the order of `blocks`; others are read as they are asked for. `source` and what `blocks`
   // shows must outlive the object, and it the blocks that read through it.
-  ReadAhead(const WeightSource& source, std::span<const BlockInfo> blocks, uint64_t window = OfferedMemory() / 4);
+  ReadAhead(const WeightSource& source, std::span<const BlockInfo> blocks, uint64_t window);
   ~ReadAhead() override;
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
 
   std::optional<SharedTensor> Map(const ParamInfo& param) const override;
+  bool IsInPlace(const ParamInfo& param) const override;
   Tensor Load(const ParamInfo& param) const override;
+  Tensor LoadRows(const ParamInfo& param, int64_t begin, int64_t end) const override;
   void WillNeed(const ParamInfo& param) const override;
   void DontNeed(const ParamInfo& param) const override;
 

@@ -9,10 +9,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/progress.h"
 #include "base/stop.h"
-#include "runner/chunks.h"
 #include "runner/expert_watch.h"
 #include "runner/hidden_store.h"
 #include "runner/journal.h"
@@ -61,26 +59,25 @@ class Run {
     for (const auto& processor : plan.processors) {
       if (processor->NeedsData()) final_step_ = processor.get();
     }
-    if (plan.needs_data) residency_ = PlanResidency(*plan.family, batch->offsets, options.memory_limit);
   }
 
   RunReport Execute(const std::string& identity) {
     const auto start = Clock::now();
-    const PeakMemory memory;
     const WorkDirectoryLock lock(work_);
     OpenJournal(identity);
     if (plan_.writes && !resumes_) RemoveUnfinished(options_.save_path, plan_.layout);
-    if (plan_.writes) writer_.emplace(plan_.layout, options_.save_path, *journal_, resumes_);
+    if (plan_.writes)
+      writer_.emplace(plan_.layout, options_.save_path, *journal_, resumes_, options_.memory.queue_bytes);
     rest_ = plan_.family->MakeBlock(-1, source_);
     state_.emplace(RunState{.family = *plan_.family,
                             .plan = plan_.model,
                             .rest = *rest_,
-                            .keep = residency_.keep,
+                            .keep = options_.memory.keep,
                             .scratch = work_,
                             .output = options_.save_path,
                             .idle_experts = options_.idle_experts,
                             .measure_errors = options_.measure_errors});
-    if (plan_.needs_data) pass_.emplace(SamplePass{*plan_.family, *batch_, residency_, *rest_});
+    if (plan_.needs_data) pass_.emplace(SamplePass{*plan_.family, *batch_, options_.memory, *rest_});
     try {
       WalkBlocks();
       FinishRest();
@@ -177,7 +174,8 @@ class Run {
   void WalkBlocks() {
     for (auto& processor : plan_.processors) processor->PreRun(*state_);
     const int blocks = static_cast<int>(layout_.blocks.size());
-    const ReadAhead source(source_, std::span(layout_.blocks).subspan(std::min(first_, blocks)));
+    const ReadAhead source(source_, std::span(layout_.blocks).subspan(std::min(first_, blocks)),
+                           options_.memory.ahead_bytes);
     if (plan_.needs_data && first_ == 0) EmbedSamples();
     if (options_.show_progress) progress_.emplace("quantizing", TotalWork());
     if (progress_) progress_->Skip(WorkBefore(first_));
@@ -229,7 +227,7 @@ class Run {
     const StageClock clock(&forward_seconds_);
     ExpertWatch watch(*plan_.family, work_, options_.idle_experts == IdleExperts::kAllTokens);
     pass_->Forward(block, {processor.kv_observer(), &watch}, *hidden_[current_], out);
-    watch.FeedIdle(block, residency_.keep, &state_->handled_experts);
+    watch.FeedIdle(block, options_.memory.keep, &state_->handled_experts);
     facts_.experts = watch.Coverage();
     ++report_.forwards;
     report_.gemm_flops +=
@@ -302,7 +300,6 @@ class Run {
   const TokenBatch* batch_;
   const RunOptions& options_;
   fs::path work_;
-  Residency residency_;
   const Processor* final_step_ = nullptr;  // the last one that needs data: what it forwards the next block reads
   std::optional<Journal> journal_;
   std::array<std::unique_ptr<HiddenFile>, kHiddenFiles> hidden_;

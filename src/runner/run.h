@@ -9,12 +9,13 @@
 #include "data/batch.h"
 #include "plan/plan.h"
 #include "runner/ledger.h"
+#include "runner/memory_plan.h"
 
 namespace modelslim {
 
 struct RunOptions {
   fs::path model_path, save_path;
-  uint64_t memory_limit = 0;   // bytes of anonymous memory; 0: 80 % of what the machine offers
+  MemoryPlan memory;           // of this plan, batch and measure_errors
   bool fresh = false;          // forget an interrupted run
   bool measure_errors = true;  // quantization error of every weight, for the ledger
   bool show_progress = true;
@@ -38,8 +39,7 @@ struct RunReport {
   int resumed_units = 0;
   int units = 0;
   uint64_t output_bytes = 0;  // of the tensors
-  uint64_t peak_anonymous = 0;
-  double gemm_flops = 0;  // of the Linears in all forwards
+  double gemm_flops = 0;      // of the Linears in all forwards
 };
 
 // `identity` names the run for the journal (PlanIdentity). `batch` may be null when the plan needs no data. On Ctrl-C

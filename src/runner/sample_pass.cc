@@ -28,7 +28,7 @@ void Store(const Tensor& rows, int64_t begin, int64_t end, HiddenFile& out) {
 }  // namespace
 
 void SamplePass::Embed(HiddenFile& out) const {
-  for (const Chunk& chunk : residency.chunks) {
+  for (const Chunk& chunk : memory.chunks) {
     ThrowIfStopped();
     const int64_t begin = batch.offsets[chunk.begin], end = batch.offsets[chunk.end];
     const Tensor embedded = family.Embed(rest, IdsOf(batch, begin, end));
@@ -39,7 +39,7 @@ void SamplePass::Embed(HiddenFile& out) const {
 }
 
 void SamplePass::Forward(Block& block, const Onlookers& onlookers, const HiddenFile& in, HiddenFile* out) const {
-  for (const Chunk& chunk : residency.chunks) {
+  for (const Chunk& chunk : memory.chunks) {
     ThrowIfStopped();
     const int64_t begin = batch.offsets[chunk.begin], end = batch.offsets[chunk.end];
     const std::vector<int64_t> offsets = OffsetsOf(batch, chunk);
@@ -49,7 +49,7 @@ void SamplePass::Forward(Block& block, const Onlookers& onlookers, const HiddenF
     context.ids = IdsOf(batch, begin, end);
     context.kv = onlookers.kv;
     context.experts = onlookers.experts;
-    context.keep = residency.keep;
+    context.keep = memory.keep;
     context.rest = &rest;
     const Tensor result = family.Forward(block, context, in.Rows(begin, end));
     watch.Leave(block.name(), result.view(), context.groups);

@@ -3,8 +3,8 @@
 
 #include "data/batch.h"
 #include "model/family.h"
-#include "runner/chunks.h"
 #include "runner/hidden_store.h"
+#include "runner/memory_plan.h"
 
 namespace modelslim {
 
@@ -18,7 +18,7 @@ struct Onlookers {
 struct SamplePass {
   const Family& family;
   const TokenBatch& batch;
-  const Residency& residency;
+  const MemoryPlan& memory;
   Block& rest;  // the modules outside of the blocks
 
   // Token ids -> `out`, whose type becomes that of the embeddings.

@@ -1,5 +1,6 @@
 #include "runner/save_modules.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -43,7 +44,8 @@ class Saver {
       throw Error(ErrorCode::kUnexpected, "parameter " + parameter.name() + " has no place in the planned output",
                   "please report this with the recipe");
     }
-    SharedTensor values = parameter.Share();
+    if (parameter.ComesInRows()) return InPieces(parameter, *planned);
+    SharedTensor values = parameter.Take();
     NoteNotFinite(parameter.name(), values.view());
     if (values.dtype() != planned->dtype) values = ConvertTo(values.view(), planned->dtype);
     writer_->Put(parameter.name(), std::move(values));
@@ -61,9 +63,25 @@ class Saver {
 
  private:
   // Nothing here computes with such numbers: whoever loads the output does.
-  void NoteNotFinite(const std::string& name, const ConstView& values) {
+  bool NoteNotFinite(const std::string& name, const ConstView& values, int64_t first = 0) {
     const std::optional<int64_t> at = FirstNotFinite(values);
-    if (at) facts_->not_finite.push_back({name, std::string(NotFiniteName(values, *at)), *at});
+    if (!at) return false;
+    facts_->not_finite.push_back({name, std::string(NotFiniteName(values, *at)), first + *at});
+    return true;
+  }
+
+  void InPieces(Parameter& parameter, const OutputTensor& planned) {
+    const int64_t count = planned.shape[0],
+                  row_bytes = planned.shape[1] * static_cast<int64_t>(DTypeSize(planned.dtype));
+    const int64_t rows = std::max<int64_t>(1, static_cast<int64_t>(kPieceBytes) / std::max<int64_t>(1, row_bytes));
+    bool noted = false;
+    for (int64_t begin = 0; begin < count; begin += rows) {
+      ThrowIfStopped();
+      Tensor values = parameter.LoadRows(begin, std::min(count, begin + rows));
+      noted = noted || NoteNotFinite(parameter.name(), values.view(), begin * planned.shape[1]);
+      if (values.dtype() != planned.dtype) values = ConvertTo(std::as_const(values).view(), planned.dtype);
+      writer_->PutRows(parameter.name(), begin, std::move(values));
+    }
   }
 
   void Quantized(LinearModule& module, LinearResult& result) {

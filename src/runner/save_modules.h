@@ -12,6 +12,9 @@
 
 namespace modelslim {
 
+// A float tensor whose values are made while they are read, row by row, is handed over in pieces of about this size.
+inline constexpr uint64_t kPieceBytes = uint64_t{8} << 20;
+
 struct SaveOptions {
   bool measure_errors = true;  // compares every quantized weight with the float one (reads it once more)
   bool writes = true;

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 #include "fake_source.h"
 
 namespace modelslim {
@@ -78,6 +81,52 @@ class MappingSource : public WeightSource {
   SharedTensor stored;
 };
 
+class ParameterRowsTest : public testing::Test {
+ protected:
+  static std::vector<float> Values(const ConstView& view) { return {view.as<float>(), view.as<float>() + view.size()}; }
+  static std::vector<float> Values(const Tensor& tensor) { return Values(tensor.view()); }
+  // Of row and column, so that every row changes in its own way, and alike wherever it stands.
+  static void AddColumn(const View& w) {
+    for (int64_t i = 0; i < w.size(); ++i) w.as<float>()[i] += 10.0f * static_cast<float>(i % w.cols());
+  }
+
+  FakeSource source_;
+  ParamInfo info_{.name = "table", .shape = {7, 3}, .dtype = DType::kF32, .scale_name = "", .alias_of = ""};
+};
+
+TEST_F(ParameterRowsTest, AreThoseOfTheWhole) {
+  Parameter parameter(info_, source_), whole(info_, source_);
+  for (Parameter* const each : {&parameter, &whole}) each->Transform(AddColumn, Parameter::Reach::kRows);
+  ASSERT_TRUE(parameter.ComesInRows());
+  const std::vector<float> all = Values(whole.Get());
+  EXPECT_FALSE(whole.ComesInRows()) << "it is in memory";
+  EXPECT_EQ(Values(parameter.LoadRows(2, 5)), std::vector<float>(all.begin() + 6, all.begin() + 15));
+  const std::vector<int32_t> ids = {6, 0, 0, 3};
+  std::vector<float> expected;
+  for (const int32_t id : ids) expected.insert(expected.end(), all.begin() + id * 3, all.begin() + id * 3 + 3);
+  EXPECT_EQ(Values(parameter.LookUp(ids)), expected);
+  EXPECT_EQ(Values(whole.LookUp(ids)), expected);
+  EXPECT_TRUE(parameter.ComesInRows()) << "looking up leaves nothing in memory";
+  for (const int32_t wrong : {-1, 7}) {
+    EXPECT_THROW(parameter.LookUp(std::vector<int32_t>{0, wrong}), Error);
+    EXPECT_THROW(whole.LookUp(std::vector<int32_t>{0, wrong}), Error);
+  }
+}
+
+TEST_F(ParameterRowsTest, OnlyWhereNothingReachesFurther) {
+  Parameter parameter(info_, source_);
+  parameter.Transform(AddColumn, Parameter::Reach::kRows);
+  parameter.Transform(AddColumn);
+  EXPECT_FALSE(parameter.ComesInRows());
+  Parameter changed(info_, source_);
+  changed.Mutable();
+  EXPECT_FALSE(changed.ComesInRows());
+  info_.shape = {21};
+  Parameter vector(info_, source_);
+  vector.Transform(AddColumn, Parameter::Reach::kRows);
+  EXPECT_FALSE(vector.ComesInRows());
+}
+
 TEST(MappedParameterTest, KeepsWhatItHandsOutUntilItChanges) {
   MappingSource source;
   Tensor ones(DType::kF32, {2});
@@ -86,20 +135,21 @@ TEST(MappedParameterTest, KeepsWhatItHandsOutUntilItChanges) {
   const ParamInfo info{.name = "w", .shape = {2}, .dtype = DType::kF32, .scale_name = "", .alias_of = ""};
   Parameter parameter(info, source);
   EXPECT_EQ(parameter.Get().data, source.stored.view().data);
-  const SharedTensor shared = parameter.Share();
+  const SharedTensor shared = parameter.Take();
   EXPECT_EQ(shared.view().data, source.stored.view().data) << "no copy of what is mapped";
 
   parameter.Transform([](const View& w) { w.as<float>()[0] = 2; });
   EXPECT_EQ(parameter.Get().as<float>()[0], 2);
   EXPECT_EQ(shared.view().as<float>()[0], 1);
-  const SharedTensor changed = parameter.Share();
+  const SharedTensor changed = parameter.Take();
   EXPECT_EQ(changed.view().as<float>()[0], 2);
   EXPECT_EQ(parameter.Get().as<float>()[0], 2) << "made again after it was given away";
 
   parameter.Mutable().as<float>()[1] = 3;
-  const SharedTensor copy = parameter.Share();
-  EXPECT_EQ(parameter.Get().as<float>()[1], 3) << "what cannot be made again stays";
-  EXPECT_EQ(copy.view().as<float>()[1], 3);
+  const void* const made = parameter.Get().data;
+  const SharedTensor last = parameter.Take();
+  EXPECT_EQ(last.view().as<float>()[1], 3);
+  EXPECT_EQ(last.view().data, made) << "given away, not copied";
   EXPECT_EQ(changed.view().as<float>()[1], 1);
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/temporary_directory.h"
@@ -83,6 +84,30 @@ TEST_F(WriterTest, PinsWhatIsPut) {
     writer.Drain();
     EXPECT_EQ(writer.hashes().at("a"), HashHex({static_cast<const std::byte*>(values.view().data), values.bytes()}));
   }
+}
+
+TEST_F(WriterTest, PiecesAreTheWhole) {
+  layout_ =
+      LayOut({{"m", DType::kI8, {5, 3}, "W8A8", 0, 0, 0}, {"n", DType::kI8, {2, 3}, "W8A8", 0, 0, 0}}, {.part_gib = 0});
+  Journal journal(directory_ / "journal", "run", false);
+  OutputWriter writer(layout_, directory_, journal, false);
+  EXPECT_THROW(writer.PutRows("m", 1, Filled(DType::kI8, {2, 3}, 1)), Error);  // not the beginning
+  EXPECT_THROW(writer.PutRows("m", 0, Filled(DType::kI8, {2, 4}, 1)), Error);
+  EXPECT_THROW(writer.PutRows("m", 0, Filled(DType::kU8, {2, 3}, 1)), Error);
+  EXPECT_THROW(writer.PutRows("m", 0, Filled(DType::kI8, {6, 3}, 1)), Error);
+  writer.PutRows("m", 0, Filled(DType::kI8, {2, 3}, 1));
+  EXPECT_THROW(writer.PutRows("m", 0, Filled(DType::kI8, {2, 3}, 1)), Error);  // again
+  writer.PutRows("m", 2, Filled(DType::kI8, {2, 3}, 2));
+  EXPECT_THROW(writer.Publish(), Error);  // a row is missing
+  writer.PutRows("m", 4, Filled(DType::kI8, {1, 3}, 3));
+  writer.PutRows("n", 0, Filled(DType::kI8, {2, 3}, 4));  // one piece
+  writer.FinishUnit(0, nullptr, "");
+  writer.Publish();
+  const SafetensorsFile file(directory_ / "quant_model_weights.safetensors");
+  const SharedTensor written = file.Get("m");
+  const auto* const values = written.view().as<int8_t>();
+  EXPECT_EQ(std::vector<int>(values, values + 15), (std::vector<int>{1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3}));
+  EXPECT_EQ(writer.hashes().at("m"), HashHex({static_cast<const std::byte*>(written.view().data), 15}));
 }
 
 TEST_F(WriterTest, GoesOnAfterACut) {

@@ -38,7 +38,8 @@ class GoldenTest(unittest.TestCase):
             with self.subTest(path.stem):
                 golden = json.loads(path.read_text(encoding="utf-8"))
                 # So little memory that the samples go through in many chunks.
-                done = harness.run(*golden["command"], "--json", "--threads", "3", "--memory", "602MiB", cwd=root)
+                command = [*golden["command"], "--json", "--threads", "3"]
+                done = harness.run(*command, "--memory", harness.least_memory(*command, cwd=root), cwd=root)
                 self.assertEqual(done.returncode, 0, done.stderr)
                 report = json.loads(done.stdout)
                 ranking = [[layer["name"], f"{layer['score']:.4e}"] for layer in report["ranking"]]
@@ -81,7 +82,8 @@ class AnalyzeTest(harness.WholeTest):
         for metric in ("std", "quantile", "kurtosis"):
             with self.subTest(metric):
                 wide = self.analyze(model, "--metrics", metric, "--threads", "3")
-                narrow = self.analyze(model, "--metrics", metric, "--threads", "1", "--memory", "700MiB")
+                command = ["analyze", "--model_path", model, "--calib_dataset", "calib.jsonl", "--metrics", metric, "--threads", "1"]
+                narrow = harness.run(*command, "--memory", harness.least_memory(*command, cwd=self.dir), cwd=self.dir)
                 self.assertSucceeded(wide)
                 self.assertSucceeded(narrow)
                 self.assertEqual(wide.stdout, narrow.stdout)

@@ -91,7 +91,9 @@ class ExpertsTest(harness.WholeTest):
         for mode in ("pool", "all-tokens"):
             reference = self.dir / mode
             self.moe_done(self.recipe(), "--idle-experts", mode, "--threads", "1", out=reference)
-            for number, way in enumerate((["--threads", "3"], ["--memory", "604MiB"])):
+            arguments = self.arguments(self.source, self.recipe(), self.dir / "least", NAME)
+            least = harness.least_memory("quant", *arguments, "--idle-experts", mode, cwd=self.dir)
+            for number, way in enumerate((["--threads", "3"], ["--memory", least])):
                 out = self.dir / f"{mode}-{number}"
                 self.moe_done(self.recipe(), "--idle-experts", mode, *way, out=out)
                 self.assertSameProducts(reference, out)
@@ -108,7 +110,8 @@ class ExpertsTest(harness.WholeTest):
         out = self.dir / "short"
         limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (20, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))  # noqa: E731
         arguments = self.arguments(self.source, recipe, out, NAME)
-        done = harness.run("quant", *arguments, "--idle-experts", "pool", "--memory", "604MiB", cwd=self.dir, preexec_fn=limit)
+        least = harness.least_memory("quant", *arguments, cwd=self.dir)
+        done = harness.run("quant", *arguments, "--idle-experts", "pool", "--memory", least, cwd=self.dir, preexec_fn=limit)
         self.assertSucceeded(done)
         self.assertSameProducts(self.dir / "pool", out)
 

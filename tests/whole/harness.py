@@ -142,6 +142,16 @@ def run(*arguments, cwd=None, timeout=300, env=None, **more):
     return done
 
 
+def least_memory(*arguments, **how):
+    """The least --memory that the command accepts, which cuts the samples into the most chunks: the refusal of 1 KiB names it."""
+    refused = run(*arguments, "--memory", "1KiB", **how)
+    found = re.search(r"needs about ([\d.]+) MiB", refused.stderr)
+    if found is None:
+        raise AssertionError(f"1 KiB was not refused with the need:\n{refused.stderr[-2000:]}")
+    # The need is rounded, and what a process holds before it begins differs a little from one to the next.
+    return f"{float(found.group(1)) + 0.3:.1f}MiB"
+
+
 def code_of(result):
     """The number in "Code: 203, Message: ..." on standard error, or None."""
     found = re.search(r"Code: (\d+)", result.stderr)

@@ -17,7 +17,7 @@ class SameBytesTest(harness.WholeTest):
         reference = self.dir / "reference"
         self.quantized(source, recipe, "--threads", "1", out=reference)
         ways = [["--threads", str(count)] for count in (2, 3, 5)]
-        least = self.least_memory(source, recipe)
+        least = harness.least_memory("quant", *self.arguments(source, recipe, self.dir / "least"), cwd=self.dir)
         limits = [least, f"{float(least[:-3]) + 1:.1f}MiB", f"{float(least[:-3]) * 1.3:.0f}MiB", "64GiB"]
         ways += [["--memory", limit] for limit in limits]
         ways += [["--memory", least, "--threads", "3"], ["--no-verify"]]
@@ -26,15 +26,6 @@ class SameBytesTest(harness.WholeTest):
                 out = self.dir / f"way-{number}"
                 self.quantized(source, recipe, *way, out=out)
                 self.assertSameProducts(reference, out)
-
-    def least_memory(self, source, recipe):
-        """The least limit that is accepted, which cuts the samples into the most chunks: the refusal of 1 KiB names it."""
-        done = self.quant(source, recipe, "--memory", "1KiB", out=self.dir / "least")
-        if done.returncode == 0:  # nothing to cut
-            return "1024MiB"
-        found = re.search(r"needs about ([\d.]+) MiB", done.stderr)
-        self.assertTrue(found, done.stderr)
-        return f"{float(found.group(1)) + 0.1:.1f}MiB"
 
     def test_static(self):
         self.check(harness.recipe(harness.STATIC), hidden_size=192, intermediate_size=416, num_attention_heads=3, num_key_value_heads=1)

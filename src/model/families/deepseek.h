@@ -53,6 +53,7 @@ class DeepseekFamily : public DecoderFamily {
   std::optional<RotationPlan> Rotations() const override;
   ExpertCount Experts(int block) const override;
   int64_t MultiplyAddsPerToken(int block) const override;
+  bool IsForwarded(const ModuleInfo& module) const override { return !module.name.ends_with(".shared_head.head"); }
 
   void KeepRouterBias(const Checkpoint& checkpoint) override;
 
@@ -61,6 +62,10 @@ class DeepseekFamily : public DecoderFamily {
                  const Checkpoint& checkpoint);
   // The latent norms and the MTP layer's own are made with 1e-6 whatever the file says.
   double NormEps(const ModuleInfo& module) const override;
+
+  // Of the mlp of a layer, see ForwardBytes(), and of the MTP layer, whose ordinary part takes `layer` bytes.
+  uint64_t MlpBytes(int64_t layer, const ForwardForm& form) const;
+  uint64_t MtpBytes(const ForwardForm& form, uint64_t layer) const;
 
   DeepseekConfig config_;
   DeepseekTraits traits_;

@@ -3,6 +3,7 @@
 
 #include "kernels/gemm.h"
 #include "model/families/deepseek.h"
+#include "model/parts/forward_bytes.h"
 #include "ops/columns.h"
 #include "ops/embedding.h"
 
@@ -28,6 +29,22 @@ Tensor DeepseekExperts(const DeepseekConfig& config, Block& block, const UnitFor
   return sum;
 }
 
+uint64_t DeepseekFamily::MlpBytes(int64_t layer, const ForwardForm& form) const {
+  const bool keeps_both = traits_.indexer;
+  if (!config_.IsSparse(layer)) return GatedMlpBytes(sizes_.hidden, config_.intermediate, form, keeps_both);
+  const uint64_t routed = ExpertsBytes(
+      {config_.experts, config_.routing.top_k, config_.moe_intermediate, DType::kF32, keeps_both}, sizes_.hidden, form);
+  const uint64_t shared =
+      GatedMlpBytes(sizes_.hidden, config_.moe_intermediate * config_.shared_experts, form, keeps_both);
+  return std::max(routed, form.f32_bytes(sizes_.hidden) + form.bytes(sizes_.hidden) + shared);
+}
+
+uint64_t DeepseekFamily::MtpBytes(const ForwardForm& form, uint64_t layer) const {
+  const auto logits = static_cast<uint64_t>(form.samples * sizes_.vocab) * sizeof(float);
+  const uint64_t input = form.f32_bytes(6 * sizes_.hidden);  // its own modules may be f32
+  return std::max({logits, input, form.f32_bytes(sizes_.hidden) + layer});
+}
+
 std::vector<int32_t> ShiftIds(std::span<const int32_t> ids, int32_t next) {
   std::vector<int32_t> shifted(ids.begin(), ids.end());
   const auto zero = std::find(shifted.begin(), shifted.end(), 0);
@@ -51,9 +68,8 @@ Tensor MtpInput(Block& block, const ForwardContext& context, std::span<const int
       *id = std::min(static_cast<int32_t>(RoundTo<BF16>(static_cast<float>(*id))), largest);
     }
   }
-  Tensor embedded(table.dtype(), {hidden.rows(), hidden.cols()});
-  EmbeddingLookup(table.Get(), ids, embedded.view());
-  const Tensor e = block.norm("enorm").Forward(std::as_const(embedded).view());
+  const Tensor embedded = table.LookUp(ids);
+  const Tensor e = block.norm("enorm").Forward(embedded.view());
   const Tensor h = block.norm("hnorm").Forward(hidden);
   Tensor both(Promote(e.dtype(), h.dtype()), {hidden.rows(), 2 * hidden.cols()});
   CopyColumns(e.view(), both.view(), {{0, 0, hidden.cols()}});

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "model/families/deepseek.h"
+#include "model/parts/forward_bytes.h"
 #include "model/parts/layout_builder.h"
 #include "model/parts/mla_absorbed.h"
 #include "ops/attention/eager_attention.h"
@@ -50,6 +51,12 @@ class DeepseekV3Family : public DeepseekFamily {
   }
 
   std::vector<std::string> Parts(int block) const override { return {LayerName(block) + ".self_attn"}; }
+
+  uint64_t ForwardBytes(int block, const ForwardForm& form) const override {
+    const uint64_t layer =
+        DecoderLayerBytes(sizes_.hidden, LatentAttentionBytes(config_.mla, form), MlpBytes(block, form), form);
+    return config_.IsMtp(block) ? MtpBytes(form, layer) : layer;
+  }
 
  private:
   static DeepseekTraits Traits(const DeepseekConfig& config) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "model/families/deepseek.h"
+#include "model/parts/forward_bytes.h"
 #include "model/parts/layout_builder.h"
 #include "model/rope_config.h"
 #include "ops/attention/indexer.h"
@@ -83,6 +84,18 @@ class DeepseekV32Family : public DeepseekFamily {
 
   // Its branches are not offered by themselves.
   std::vector<std::string> Parts(int) const override { return {}; }
+
+  uint64_t ForwardBytes(int block, const ForwardForm& form) const override {
+    const int64_t hidden = sizes_.hidden;
+    const int64_t index = 2 * (indexer_.heads + 1) * indexer_.dim + 3 * indexer_.heads;
+    // Both streams, the norms' sums of them in f32, what enters a branch.
+    const uint64_t norm = form.bytes(3 * hidden) + form.f32_bytes(3 * hidden);
+    const uint64_t attention =
+        form.bytes(3 * hidden) + LatentAttentionBytes(config_.mla, form, index) + SelectionBytes(form);
+    const uint64_t mlp = form.bytes(4 * hidden) + MlpBytes(block, form);
+    const uint64_t layer = std::max({norm, attention, mlp, form.bytes(5 * hidden)});
+    return config_.IsMtp(block) ? MtpBytes(form, layer) : layer;
+  }
 
  private:
   static DeepseekTraits Traits(const DeepseekConfig& config, const IndexerSizes& indexer) {
@@ -202,6 +215,13 @@ class DeepseekV32Family : public DeepseekFamily {
   struct Index {
     ConstView q, k, weights;
   };
+
+  // What SelectedAttention() takes for the longest sample.
+  uint64_t SelectionBytes(const ForwardForm& form) const {
+    if (form.longest <= indexer_.top) return 0;
+    const int64_t widths = config_.mla.heads * 2 * (config_.mla.qk() + config_.mla.v) + indexer_.top;
+    return static_cast<uint64_t>(form.longest * widths) * sizeof(float);
+  }
 
   // Dense attention for samples of at most `top` tokens, where every earlier token is selected.
   void AttendAll(const RowGroups& groups, const Index& index, const ConstView& q, const KeysAndValues& states,

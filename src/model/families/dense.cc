@@ -2,6 +2,7 @@
 
 #include "model/checkpoint_facts.h"
 #include "model/families/decoder_family.h"
+#include "model/parts/forward_bytes.h"
 #include "model/parts/layout_builder.h"
 #include "model/rope_config.h"
 
@@ -64,6 +65,11 @@ class DenseFamily : public DecoderFamily {
     const std::string layer = LayerName(block);
     return {
         {layer + ".self_attn.o_proj", layer + ".mlp.down_proj", sizes_.heads, sizes_.head_dim, config_.intermediate}};
+  }
+
+  uint64_t ForwardBytes(int, const ForwardForm& form) const override {
+    return DecoderLayerBytes(sizes_.hidden, SelfAttentionBytes(Heads(), sizes_.hidden, form),
+                             GatedMlpBytes(sizes_.hidden, config_.intermediate, form), form);
   }
 
  private:

@@ -4,6 +4,7 @@
 
 #include "model/checkpoint_facts.h"
 #include "model/families/decoder_family.h"
+#include "model/parts/forward_bytes.h"
 #include "model/parts/layout_builder.h"
 #include "model/parts/moe.h"
 #include "model/parts/moe_config.h"
@@ -62,6 +63,12 @@ class Qwen3MoeFamily : public DecoderFamily {
 
   ExpertCount Experts(int block) const override { return config_.moe.Count(block); }
   int64_t MultiplyAddsPerToken(int block) const override { return config_.moe.MultiplyAdds(layout_.blocks.at(block)); }
+  uint64_t ForwardBytes(int block, const ForwardForm& form) const override {
+    const AttentionHeads heads{sizes_.heads, sizes_.kv_heads, sizes_.head_dim};
+    const uint64_t mlp = config_.moe.IsSparse(block) ? SoftmaxMoeBytes(config_.moe, sizes_.hidden, form)
+                                                     : GatedMlpBytes(sizes_.hidden, config_.intermediate, form);
+    return DecoderLayerBytes(sizes_.hidden, SelfAttentionBytes(heads, sizes_.hidden, form), mlp, form);
+  }
 
  private:
   Tensor Attention(Block& block, const ForwardContext& context, const ConstView& x) const override {

@@ -6,6 +6,7 @@
 #include "base/parallel.h"
 #include "model/checkpoint_facts.h"
 #include "model/families/decoder_family.h"
+#include "model/parts/forward_bytes.h"
 #include "model/parts/gated_delta_net.h"
 #include "model/parts/layout_builder.h"
 #include "model/parts/moe_config.h"
@@ -89,6 +90,14 @@ class Qwen3NextFamily : public DecoderFamily {
   ExpertCount Experts(int block) const override { return config_.moe.Count(block); }
   int64_t MultiplyAddsPerToken(int block) const override {
     return config_.moe.MultiplyAdds(layout_.blocks.at(static_cast<size_t>(block)));
+  }
+  uint64_t ForwardBytes(int block, const ForwardForm& form) const override {
+    const AttentionHeads heads{sizes_.heads, sizes_.kv_heads, sizes_.head_dim};
+    const uint64_t attention = IsFull(block) ? SelfAttentionBytes(heads, sizes_.hidden, form, /*gated=*/true)
+                                             : GatedDeltaBytes(config_.delta, sizes_.hidden, form);
+    const uint64_t mlp = config_.moe.IsSparse(block) ? SoftmaxMoeBytes(config_.moe, sizes_.hidden, form)
+                                                     : GatedMlpBytes(sizes_.hidden, config_.intermediate, form);
+    return DecoderLayerBytes(sizes_.hidden, attention, mlp, form);
   }
 
   bool StoresShifted(std::string_view norm) const override { return norm.ends_with(".input_layernorm"); }

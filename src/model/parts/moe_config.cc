@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "model/families/decoder_family.h"
+#include "model/parts/forward_bytes.h"
 #include "model/parts/moe.h"
 
 namespace modelslim {
@@ -80,6 +81,13 @@ Tensor SoftmaxMoe(const MoeConfig& moe, Block& block, const UnitForward& unit, c
   Tensor y = Tensor::Zeros(x.dtype, x.shape);
   ForwardExperts(block, routing, moe.experts, x, context, unit, y.view());
   return moe.shared_intermediate > 0 ? AddSharedExpert(block, unit, x, context, std::move(y)) : std::move(y);
+}
+
+uint64_t SoftmaxMoeBytes(const MoeConfig& moe, int64_t hidden, const ForwardForm& form) {
+  const uint64_t routed = ExpertsBytes({moe.experts, moe.top_k, moe.intermediate, form.dtype}, hidden, form);
+  if (moe.shared_intermediate == 0) return routed;
+  const uint64_t shared = std::max(GatedMlpBytes(hidden, moe.shared_intermediate, form), form.bytes(2 * hidden));
+  return std::max(routed, form.bytes(hidden) + shared);
 }
 
 void CheckExpertCount(const JsonRef& count, int64_t layers, int64_t experts) {

@@ -38,6 +38,9 @@ MoeConfig ReadSoftmaxMoe(const JsonRef& config, const MoeDefaults& defaults, int
 Tensor SoftmaxMoe(const MoeConfig& moe, Block& block, const UnitForward& unit, const ConstView& x,
                   const ForwardContext& context);
 
+// What it holds at most, x aside.
+uint64_t SoftmaxMoeBytes(const MoeConfig& moe, int64_t hidden, const ForwardForm& form);
+
 // An Error at the key `count` when layers * experts is more than a model can have modules.
 void CheckExpertCount(const JsonRef& count, int64_t layers, int64_t experts);
 

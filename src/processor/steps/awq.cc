@@ -69,6 +69,25 @@ class Awq : public Processor {
             shared));
   }
 
+  // A trial runs the part of the block again, with weights of its own for the targets.
+  StepMemory Memory(const MemoryQuestion& question) const override {
+    StepMemory memory;
+    memory.runs_again = true;
+    for (const Subgraph& group : Select(question.family, question.block.index)) {
+      uint64_t tried = 0, making = 0;
+      for (const ModuleInfo& module : question.block.modules) {
+        if (std::find(group.targets.begin(), group.targets.end(), module.name) == group.targets.end()) continue;
+        const DType dtype = module.params.front().dtype;
+        const int64_t elements = module.out_features() * module.in_features();
+        // As it was, in case it cannot be read again; as it is tried.
+        tried += 2 * WeightBytes(module);
+        making = std::max(making, 2 * WeightBytes(module) + QuantizingBytes(elements, dtype, weight_));
+      }
+      memory.finishing = std::max(memory.finishing, tried + making);
+    }
+    return memory;
+  }
+
   void Preprocess(Block& block, RunState& state) override {
     groups_ = Select(state.family, block.info().index);
     for (const Subgraph& group : groups_) {

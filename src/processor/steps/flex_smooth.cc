@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -60,6 +62,24 @@ class FlexProcessor : public Processor {
   }
   void Plan(const Family& family, ModelPlan&) const override { RequireSubgraphs(family, path(), type()); }
 
+  StepMemory Memory(const MemoryQuestion& question) const override {
+    StepMemory memory;
+    if (!Searches()) return memory;
+    for (const Subgraph& group : SelectSubgraphs(question.family, question.block.index, types_,
+                                                 [this](const std::string& name) { return select_.Selects(name); })) {
+      SearchSize size;
+      size.tokens = question.TokensInto(group.targets.front());
+      for (const ModuleInfo& module : question.block.modules) {
+        if (std::find(group.targets.begin(), group.targets.end(), module.name) == group.targets.end()) continue;
+        size.channels = module.in_features();
+        size.dtype = module.params.front().dtype;
+        size.outs.push_back(module.out_features());
+      }
+      memory.finishing = std::max(memory.finishing, SearchBytes(size));
+    }
+    return memory;
+  }
+
   void Preprocess(Block& block, RunState& state) override {
     groups_ = SelectSubgraphs(state.family, block.info().index, types_,
                               [this](const std::string& name) { return select_.Selects(name); });
@@ -89,6 +109,12 @@ class FlexProcessor : public Processor {
   }
 
  protected:
+  struct SearchSize {
+    int64_t tokens = 0, channels = 0;
+    std::vector<int64_t> outs;  // rows of each target's weight
+    DType dtype = DType::kF32;
+  };
+  virtual uint64_t SearchBytes(const SearchSize& size) const = 0;
   virtual bool Searches() const = 0;
   virtual void Smooth(Block& block, const Subgraph& group, FlexObserver& observer) = 0;
 
@@ -113,6 +139,10 @@ class FlexSmooth : public FlexProcessor {
       : FlexProcessor(config, own.enable_subgraph_type, own.select), alpha_(own.alpha), beta_(own.beta) {}
 
  protected:
+  uint64_t SearchBytes(const SearchSize& size) const override {
+    return FlexSmoothBytes(size.tokens, size.channels, std::accumulate(size.outs.begin(), size.outs.end(), int64_t{0}),
+                           size.dtype);
+  }
   // Either one missing means that both are searched, as in the reference.
   bool Searches() const override { return !alpha_ || !beta_; }
 
@@ -151,6 +181,12 @@ class FlexAwqSsz : public FlexProcessor {
   }
 
  protected:
+  uint64_t SearchBytes(const SearchSize& size) const override {
+    const auto count = static_cast<int64_t>(Looked(size.outs.size()));
+    const int64_t out = std::accumulate(size.outs.begin(), size.outs.begin() + count, int64_t{0});
+    return static_cast<uint64_t>(out * size.channels) * DTypeSize(size.dtype) +  // put together for the search
+           FlexAwqBytes(size.tokens, size.channels, out, size.dtype);
+  }
   bool Searches() const override { return !alpha_; }
 
   void Smooth(Block& block, const Subgraph& group, FlexObserver& observer) override {
@@ -168,10 +204,12 @@ class FlexAwqSsz : public FlexProcessor {
   }
 
  private:
+  // The reference looks at all targets of a norm if they are at most three, else at the first two.
+  static size_t Looked(size_t targets) { return targets <= 3 ? targets : 2; }
+
   double Search(Block& block, const Subgraph& group, FlexObserver& observer) const {
     const std::vector<ConstView> weights = TargetWeights(block, group);
-    // The reference looks at all targets of a norm if they are at most three, else at the first two.
-    const Tensor weight = Concatenated(weights, weights.size() <= 3 ? weights.size() : 2);
+    const Tensor weight = Concatenated(weights, Looked(weights.size()));
     TrialQuantizer trial;
     trial.weight = [this](const ConstView& w) { return Dequantize(QuantizeWeight(w, weight_), DType::kF32); };
     if (activation_) trial.activation = [this](const ConstView& x) { return FakeQuantized(x); };

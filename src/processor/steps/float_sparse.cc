@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
 
 #include "base/log.h"
 #include "processor/observing/input_tape.h"
+#include "quant/moments/gptq.h"
 #include "quant/moments/sparse.h"
 
 namespace modelslim {
@@ -61,6 +63,22 @@ class FloatSparse : public Processor {
         decision.by = path();
       }
     }
+  }
+
+  StepMemory Memory(const MemoryQuestion& question) const override {
+    StepMemory memory;
+    for (const ModuleInfo& module : question.block.modules) {
+      if (module.kind != ModuleKind::kLinear || question.plan.linears.find(module.name)->second.by != path()) continue;
+      const int64_t in = module.in_features();
+      const bool early = question.TokensInto(module.name) * static_cast<int64_t>(DTypeSize(question.dtype)) >=
+                         in * static_cast<int64_t>(sizeof(float));
+      if (early) memory.watching += SecondMomentBytes(in);
+      memory.finishing =
+          std::max(memory.finishing, SparsifyBytes(module.out_features(), in, module.params.front().dtype) +
+                                         (early ? 0 : SecondMomentBytes(in)));
+      memory.kept += WeightBytes(module);
+    }
+    return memory;
   }
 
   void Preprocess(Block& block, RunState& state) override {

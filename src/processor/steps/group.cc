@@ -46,6 +46,11 @@ class Group : public Processor {
   void PlanKvTypes(const std::string& attention, DType keys, DType values, ModelPlan& plan) const override {
     for (const auto& member : members_) member->PlanKvTypes(attention, keys, values, plan);
   }
+  StepMemory Memory(const MemoryQuestion& question) const override {
+    StepMemory memory;
+    for (const auto& member : members_) memory.Add(member->Memory(question));
+    return memory;
+  }
   void PreRun(RunState& state) override {
     for (auto& member : members_) member->PreRun(state);
   }

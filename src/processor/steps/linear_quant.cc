@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "config/recipe/quant_mode.h"
@@ -83,6 +84,29 @@ class LinearQuant : public Processor {
     }
   }
 
+  StepMemory Memory(const MemoryQuestion& question) const override {
+    StepMemory memory;
+    std::set<std::string> moments;  // inputs whose second moment is counted
+    const int64_t sampled = question.measure_errors && question.tokens > 0 ? SampledRows(question.block) : 0;
+    for (const ModuleInfo& module : question.block.modules) {
+      if (module.kind != ModuleKind::kLinear || question.plan.linears.find(module.name)->second.by != path()) continue;
+      const int64_t tokens = question.TokensInto(module.name);
+      memory.kept +=
+          static_cast<uint64_t>(std::min(sampled, tokens) * module.in_features()) * DTypeSize(question.dtype);
+      if (!spec_.gptq) {
+        memory.codes += QuantizedBytes(module.out_features() * module.in_features(), module.params.front().dtype,
+                                       CalibrationSpec());
+      } else {
+        AddGptq(question, module, tokens, moments.insert(question.inputs.Of(module.name)).second, &memory);
+      }
+    }
+    // Samples fill up while the forward runs.
+    memory.watching += memory.kept;
+    if (spec_.gptq) memory.kept += memory.codes;
+    if (spec_.gptq) memory.codes = 0;
+    return memory;
+  }
+
   void Preprocess(Block& block, RunState& state) override {
     spec_.weight.december_2025 = state.plan.december_2025;
     if (state.plan.mends.bf16_scales) spec_.input_scale_type = ServedScaleType(state.family.layout().dtype);
@@ -129,6 +153,29 @@ class LinearQuant : public Processor {
     decision.by = path();
     if (spec_.gptq) decision.group_size = spec_.gptq->group_size;
     if (spec_.mode == QuantMode::kW4A4MXFP4DualScale) decision.group_size = spec_.weight.dual_block_size;
+  }
+
+  WeightSpec CalibrationSpec() const {
+    WeightSpec spec = spec_.weight;
+    spec.keep_fp8_values = spec_.NeedsData();
+    return spec;
+  }
+
+  // `first`: no Linear before it reads the same. Its codes are counted in `codes`, though no forward makes them.
+  static void AddGptq(const MemoryQuestion& question, const ModuleInfo& module, int64_t tokens, bool first,
+                      StepMemory* memory) {
+    const int64_t in = module.in_features(), out = module.out_features();
+    const DType dtype = module.params.front().dtype;
+    const uint64_t moment = SecondMomentBytes(in);
+    // Inputs that are smaller than the moment wait in a file, and the moment is made at the end.
+    const bool early =
+        tokens * static_cast<int64_t>(DTypeSize(question.dtype)) >= in * static_cast<int64_t>(sizeof(float));
+    if (early && first) memory->watching += moment;
+    const uint64_t working =
+        std::max(MakingFactorBytes(in, dtype), FactorBytes(in, dtype) + GptqBytes(out, in, dtype)) +
+        (early ? 0 : moment);
+    memory->finishing = std::max(memory->finishing, working);
+    memory->codes += static_cast<uint64_t>(out * in);
   }
 
   // Lets layers of experts use what the same layers of the other experts saw; those leave `unseen`.

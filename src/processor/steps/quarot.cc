@@ -46,7 +46,7 @@ void Apply(Block& block, const RotationStep& step, const std::vector<Rotation>& 
   MODELSLIM_CHECK(target.weight != nullptr);
   const Rotation rotation = Combined(step, matrices);
   if (!step.left) {
-    target.weight->Transform([rotation](const View& w) { RotateRight(w, rotation); });
+    target.weight->Transform([rotation](const View& w) { RotateRight(w, rotation); }, Parameter::Reach::kRows);
     return;
   }
   target.weight->Transform([rotation](const View& w) { RotateLeft(w, View{}, rotation); });
@@ -100,7 +100,8 @@ void Fuse(Block& block, const NormFusion& fusion) {
     return;
   }
   for (const std::string& name : fusion.linears) {
-    FindTarget(block, name).weight->Transform([gamma](const View& w) { ScaleColumns(w, gamma); });
+    FindTarget(block, name)
+        .weight->Transform([gamma](const View& w) { ScaleColumns(w, gamma); }, Parameter::Reach::kRows);
   }
   for (NormModule* norm : norms) FillWithOnes(norm->weight());
 }
@@ -172,6 +173,8 @@ class Quarot : public Processor {
       names.insert(names.end(), fusion.linears.begin(), fusion.linears.end());
     return names;
   }
+
+  bool NotesRewrites() const override { return true; }
 
   void PreRun(RunState& state) override {
     rotations_ = *state.family.Rotations();

@@ -73,7 +73,7 @@ void ApplyToLinears(Block& block, const Subgraph& group, const Channels& scale) 
   LinearModule &source = *block.FindLinear(group.source), &target = *block.FindLinear(group.targets.front());
   MODELSLIM_CHECK(source.info().out_features() == scale.size() && target.info().in_features() == scale.size());
   const Channels inv = Reciprocal(scale);
-  target.weight().Transform([scale](const View& w) { ScaleColumns(w, scale); });
+  target.weight().Transform([scale](const View& w) { ScaleColumns(w, scale); }, Parameter::Reach::kRows);
   source.weight().Transform([inv](const View& w) { ScaleRows(w, inv); });
   if (source.bias() != nullptr) source.bias()->Transform([inv](const View& b) { ScaleRows(b, inv); });
 }

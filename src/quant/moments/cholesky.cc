@@ -190,6 +190,12 @@ void ReverseRows(Panels* x, int64_t begin, int64_t end, T* u) {
 
 }  // namespace
 
+uint64_t InverseFactorBytes(int64_t n) {
+  const auto panels = static_cast<uint64_t>(n * (n + kBlock) * 2) * sizeof(float) / 2;  // diagonal blocks are square
+  const auto columns = static_cast<uint64_t>(3 * n * kBlock) * sizeof(float);           // inverses, a panel's copy
+  return panels + columns + MatMulScratch(kBlock, n);
+}
+
 // With J the reversal of an axis and J H J = L L', L lower, R = J L J is upper with H = R R'. So U = R^-1 = J L^-1 J.
 Tensor InverseUpperFactor(const ConstView& h, const std::string& what, const FactorOptions& options) {
   Panels x = InverseLowerFactor(h, options.diagonal, true, what);

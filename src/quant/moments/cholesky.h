@@ -2,6 +2,7 @@
 // block.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include "tensor/tensor.h"
@@ -18,6 +19,9 @@ struct FactorOptions {
 // f32, symmetric (only the lower triangle is read). Throws Error(kUnexpected) naming `what` and the pivot when h is not
 // positive definite or holds NaN. Same bytes at any thread count.
 Tensor InverseUpperFactor(const ConstView& h, const std::string& what = "matrix", const FactorOptions& options = {});
+
+// The most that it holds beside h and before U is made: two triangles and what their products take.
+uint64_t InverseFactorBytes(int64_t n);
 
 // H^-1 [n, n] f32 of the same kind of matrix, by the same factor: n^3 operations.
 Tensor InversePositiveDefinite(const ConstView& h, const std::string& what = "matrix");

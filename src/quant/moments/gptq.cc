@@ -269,6 +269,21 @@ class Solver {
 
 }  // namespace
 
+uint64_t FactorBytes(int64_t channels, DType dtype) {
+  return static_cast<uint64_t>(channels * channels) * DTypeSize(dtype);
+}
+
+uint64_t MakingFactorBytes(int64_t channels, DType dtype) {
+  return std::max(InverseFactorBytes(channels), InverseFactorBytes(channels) / 2 + FactorBytes(channels, dtype));
+}
+
+uint64_t GptqBytes(int64_t out, int64_t in, DType dtype) {
+  const auto elements = static_cast<uint64_t>(out * in);
+  const size_t size = DTypeSize(dtype);  // of what the columns are rounded to, and of their errors
+  const auto columns = static_cast<uint64_t>(kColumnsTogether * (3 * out + in)) * sizeof(float);
+  return elements * (sizeof(float) + 2 * size) + columns + MatMulScratch(kColumnsTogether, in);
+}
+
 GptqFactor::GptqFactor(const ConstView& hessian, float percdamp, DType dtype, const std::string& what)
     : percdamp_(percdamp) {
   if (hessian.dtype != DType::kF32 || hessian.shape.size() != 2 || hessian.dim(0) != hessian.dim(1)) {

@@ -34,6 +34,9 @@ class Hessian {
   Tensor sum_;
 };
 
+// Of a Hessian, one of that many channels.
+uint64_t SecondMomentBytes(int64_t channels);
+
 struct GptqOptions {
   int bits = 8;  // 4 or 8
   bool symmetric = true;
@@ -70,6 +73,13 @@ class GptqFactor {
   std::vector<int64_t> unseen_;
   Tensor upper_;
 };
+
+// The most that making a factor for so many channels holds, the moment aside and the factor included, and the factor
+// alone.
+uint64_t MakingFactorBytes(int64_t channels, DType dtype);
+uint64_t FactorBytes(int64_t channels, DType dtype);
+// The most that Gptq() holds for a weight [out, in], beside weight and factor; its codes alone stay.
+uint64_t GptqBytes(int64_t out, int64_t in, DType dtype);
 
 // weight: [out, in], the factor's type, not changed. Columns that the factor never saw are set to zero. Elementwise
 // steps are rounded to the weight's type. Throws Error(kMisuse) on shapes or options that do not fit, naming `what`;

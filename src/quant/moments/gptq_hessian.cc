@@ -10,6 +10,8 @@ namespace modelslim {
 
 Hessian::Hessian(int64_t channels) : channels_(channels), sum_(Tensor::Zeros(DType::kF32, {channels, channels})) {}
 
+uint64_t SecondMomentBytes(int64_t channels) { return static_cast<uint64_t>(channels * channels) * sizeof(float); }
+
 void Hessian::Add(const ConstView& x) {
   if (!IsModelDType(x.dtype) || x.shape.empty() || x.cols() != channels_) {
     throw Error(ErrorCode::kUnexpected, "gptq: activations " + ShapeText(x.shape) + " for a Hessian of " +

@@ -244,6 +244,15 @@ SparseResult AdmmSparsify(const ConstView& weight, const SparseStats& stats, con
   return result;
 }
 
+uint64_t SparsifyBytes(int64_t out, int64_t in, DType dtype) {
+  const auto elements = static_cast<uint64_t>(out * in);
+  const uint64_t square = static_cast<uint64_t>(in * in) * sizeof(float), matrix = elements * sizeof(float);
+  const uint64_t invert = 2 * matrix + 2 * square + InverseFactorBytes(in);
+  // v, g, u, next, bits and the result; the mask has a byte for an element; the result rounded.
+  const uint64_t iterate = square + 6 * matrix + elements + elements * DTypeSize(dtype) + MatMulScratch(out, in);
+  return std::max(invert, iterate);
+}
+
 float ThinMantissa(float x, bool keep) {
   const float half = RoundTo<F16>(x);
   const float magnitude = std::fabs(half);

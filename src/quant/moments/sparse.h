@@ -50,6 +50,9 @@ struct SparseResult {
 SparseResult AdmmSparsify(const ConstView& weight, const SparseStats& stats, const SparseOptions& options = {},
                           const std::string& what = "weight");
 
+// The most that AdmmSparsify() holds for a weight [out, in], beside weight and statistics, its result included.
+uint64_t SparsifyBytes(int64_t out, int64_t in, DType dtype);
+
 // The mantissa rule on f16 values: |x| >= 2^-8 keeps two mantissa bits (or, with `keep`, all); 2^-14 <= |x| < 2^-8
 // becomes a power of two either way; below, zero (unless `keep`).
 float ThinMantissa(float x, bool keep);

@@ -155,6 +155,13 @@ Channels RowsAbsMax(const Tensor& matrix) {
 
 }  // namespace
 
+uint64_t FlexSmoothBytes(int64_t tokens, int64_t channels, int64_t out, DType dtype) {
+  const auto act = static_cast<uint64_t>(tokens * channels) * DTypeSize(dtype),
+             weight = static_cast<uint64_t>(out * channels) * DTypeSize(dtype);
+  // The rows of several weights are converted one by one and then put together.
+  return act + weight + std::max(weight, SmoothTrials::Bytes(tokens, channels, out, dtype));
+}
+
 FlexSearchResult FlexSmoothSearch(const ConstView& act, std::span<const ConstView> weights,
                                   const FlexSearchOptions& options) {
   const Operands operands = MakeOperands(act, weights, options.skip_zero_rows);
@@ -244,6 +251,16 @@ Tensor Scaled(const Tensor& x, const std::vector<float>& scale, bool divide) {
 }
 
 }  // namespace
+
+uint64_t FlexAwqBytes(int64_t tokens, int64_t channels, int64_t out, DType dtype) {
+  const auto size = static_cast<uint64_t>(DTypeSize(dtype)), act = static_cast<uint64_t>(tokens * channels),
+             weight = static_cast<uint64_t>(out * channels), y = static_cast<uint64_t>(tokens * out);
+  const uint64_t operands = size * (act + weight + y);
+  const uint64_t quantize_weight = weight * (size + sizeof(float) + 1);
+  const uint64_t products = weight * (size + sizeof(float)) + act * (size + sizeof(float)) + y * 2 * sizeof(float) +
+                            LinearScratch(0, out, channels, DType::kF32, DType::kF32, DType::kF32);
+  return operands + std::max(quantize_weight, products);
+}
 
 AlphaSearchResult FlexAwqSearch(const ConstView& act, const ConstView& weight, const TrialQuantizer& quantizer) {
   const Operands operands = MakeOperands(act, {&weight, 1}, false);

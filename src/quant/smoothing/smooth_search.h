@@ -1,6 +1,7 @@
 // The searches for smoothing exponents.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <vector>
@@ -35,6 +36,9 @@ struct FlexSearchResult {
 FlexSearchResult FlexSmoothSearch(const ConstView& act, std::span<const ConstView> weights,
                                   const FlexSearchOptions& options = {});
 
+// The most that it holds for so many tokens, beside act and weights; `out`: rows of all weights together.
+uint64_t FlexSmoothBytes(int64_t tokens, int64_t channels, int64_t out, DType dtype);
+
 // What a trial of flex_awq_ssz does to its operands. Both are called from one thread and may use the compute pool.
 struct TrialQuantizer {
   // Fake-quantized weight, f32, of a [out, C] weight.
@@ -54,6 +58,9 @@ struct AlphaSearchResult {
 // larger. act: [tokens, C]; weight: [out, C] (the caller concatenates: all targets of a norm if at most three, else the
 // first two).
 AlphaSearchResult FlexAwqSearch(const ConstView& act, const ConstView& weight, const TrialQuantizer& quantizer);
+
+// The most that it holds, what the quantizers make included.
+uint64_t FlexAwqBytes(int64_t tokens, int64_t channels, int64_t out, DType dtype);
 
 // The fake quantization that the reference's "per-token" int8 activations really get there: one symmetric range per
 // channel, over the tokens. x: [tokens, C]; the result is f32.

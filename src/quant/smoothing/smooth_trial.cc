@@ -224,6 +224,12 @@ bool SmoothTrials::CanEstimate(int64_t columns) {
   return smooth_int8::Available() && columns <= smooth_int8::kMaxColumns;
 }
 
+uint64_t SmoothTrials::Bytes(int64_t tokens, int64_t channels, int64_t out, DType dtype) {
+  const auto size = static_cast<uint64_t>(DTypeSize(dtype)), weight = static_cast<uint64_t>(out * channels);
+  const uint64_t rows = static_cast<uint64_t>(std::min(tokens, kRowsAtOnce) * (channels + out)) * size;
+  return static_cast<uint64_t>(tokens * out) * size + weight * size + PackedBytes(out, channels, dtype, dtype) + rows;
+}
+
 float SmoothTrials::Finish(double squares) const {
   const float mean = RoundTo(dtype_, static_cast<float>(squares / static_cast<double>(reference_.size())));
   return RoundTo(dtype_, RoundTo(dtype_, std::sqrt(mean)) / norm_);

@@ -1,6 +1,7 @@
 // Errors of int8 x int8 quantization under a smoothing scale: one reference product, many trials. Inside quant/ only.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "tensor/tensor.h"
@@ -27,6 +28,8 @@ class SmoothTrials {
   // which integers cannot show; what that changes is estimated from column sums, to the tolerance() below.
   Error Estimate(const std::vector<float>& scale, float bound) const;
   static bool CanEstimate(int64_t columns);
+  // What an object of this size and a trial hold at most.
+  static uint64_t Bytes(int64_t tokens, int64_t channels, int64_t out, DType dtype);
   // Multiplications of one trial.
   double work() const;
 

@@ -133,6 +133,20 @@ void CheckWeightSpec(const WeightSpec& spec, int64_t in) {
   }
 }
 
+uint64_t QuantizedBytes(int64_t elements, DType dtype, const WeightSpec& spec) {
+  const auto count = static_cast<uint64_t>(elements);
+  const uint64_t values = spec.keep_fp8_values && spec.format == ElementFormat::kFp8E4M3 ? count * DTypeSize(dtype) : 0;
+  const uint64_t scales = IsMx(spec.format) ? count / kMxBlock : 0;
+  const uint64_t outer = spec.dual_block_size > 0 ? count / static_cast<uint64_t>(spec.dual_block_size) * 4 : 0;
+  return count + values + scales + outer;
+}
+
+uint64_t QuantizingBytes(int64_t elements, DType dtype, const WeightSpec& spec) {
+  // The searches keep the best so far beside the present one.
+  const bool searches = spec.ceil_x_search || spec.method == WeightMethod::kFourOverSix;
+  return QuantizedBytes(elements, dtype, spec) * (searches ? 2 : 1);
+}
+
 QuantizedWeight QuantizeWeight(const ConstView& w, const WeightSpec& spec) {
   if (w.shape.size() != 2 || !IsModelDType(w.dtype)) {
     throw Error(ErrorCode::kInvalidModel, "weight to quantize: expected a float matrix, found " +

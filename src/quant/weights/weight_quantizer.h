@@ -61,6 +61,10 @@ struct QuantizedWeight {
 // is not a float matrix. NaN or infinity in a weight does not throw: see HasBadScale.
 QuantizedWeight QuantizeWeight(const ConstView& w, const WeightSpec& spec);
 
+// Bytes of what it makes of a weight of so many elements, and of the most that it holds meanwhile, that included.
+uint64_t QuantizedBytes(int64_t elements, DType dtype, const WeightSpec& spec);
+uint64_t QuantizingBytes(int64_t elements, DType dtype, const WeightSpec& spec);
+
 // What a forward pass multiplies with. Integers and fp8: the product is rounded to the scale's dtype, then converted to
 // `out` (f32 in deployed layers, the input's dtype while calibrating). MX: always exact in the dtype of the weight,
 // then converted.
