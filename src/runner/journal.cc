@@ -4,44 +4,41 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 
 #include "base/error.h"
+#include "io/json_make.h"
+#include "io/json_ref.h"
 
 namespace modelslim {
 namespace {
 
 constexpr int kVersion = 1;
-constexpr uint64_t kMostUnits = 1'000'000;
-using nlohmann::json;
+constexpr int64_t kMostUnits = 1'000'000;
 
-json ToJson(const JournalUnit& unit) {
-  json line = {{"unit", unit.unit}, {"tensors", unit.hashes}};
-  if (unit.hidden)
-    line["hidden"] = {{"file", unit.hidden->file}, {"dtype", unit.hidden->dtype}, {"hash", unit.hidden->hash}};
+std::string LineOf(const JournalUnit& unit) {
+  Json line = MakeJson({{"unit", unit.unit}, {"tensors", MakeJsonObject(unit.hashes)}});
+  if (unit.hidden) {
+    line["hidden"] =
+        MakeJson({{"file", unit.hidden->file}, {"dtype", unit.hidden->dtype}, {"hash", unit.hidden->hash}});
+  }
   if (!unit.facts.empty()) line["facts"] = unit.facts;
-  return line;
+  return line.Dump(Json::kCompact);
 }
 
 // A number that counts something here. What it may not be is damage, like a line that is no JSON.
-int CountFrom(const json& value) {
-  if (!value.is_number_unsigned() || value.get<uint64_t>() > kMostUnits) {
-    throw json::type_error::create(302, "expected a small whole number", &value);
-  }
-  return value.get<int>();
-}
+int CountFrom(const JsonRef& value) { return static_cast<int>(value.AsInt(0, kMostUnits)); }
 
-JournalUnit UnitFrom(const json& line) {
+JournalUnit UnitFrom(const JsonRef& line) {
   JournalUnit unit;
-  unit.unit = CountFrom(line.at("unit"));
-  unit.hashes = line.at("tensors").get<std::map<std::string, std::string>>();
-  if (const auto hidden = line.find("hidden"); hidden != line.end()) {
-    unit.hidden = SavedHidden{hidden->at("file").get<std::string>(), hidden->at("dtype").get<std::string>(),
-                              hidden->at("hash").get<std::string>()};
+  unit.unit = CountFrom(line["unit"]);
+  const JsonRef tensors = line["tensors"];
+  for (const JsonMember& member : tensors.AsObject()) unit.hashes[member.key] = tensors[member.key].AsString();
+  if (const JsonRef hidden = line["hidden"]) {
+    unit.hidden = SavedHidden{hidden["file"].AsString(), hidden["dtype"].AsString(), hidden["hash"].AsString()};
   }
-  unit.facts = line.value("facts", "");
+  unit.facts = line["facts"].StringOr("");
   return unit;
 }
 
@@ -63,9 +60,10 @@ bool Journal::Replay(const std::string& identity) {
   // Whatever does not end in a newline was being written when the run was cut off.
   for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
     try {
-      const json line = json::parse(std::string_view(text).substr(begin, end - begin));
+      const Json document = ParseJson(std::string_view(text).substr(begin, end - begin), "line");
+      const JsonRef line(document, "line");
       if (first) {
-        if (CountFrom(line.at("version")) != kVersion || line.at("identity").get<std::string>() != identity) {
+        if (CountFrom(line["version"]) != kVersion || line["identity"].AsString() != identity) {
           replaced_other_ = true;
           return false;
         }
@@ -73,7 +71,7 @@ bool Journal::Replay(const std::string& identity) {
       } else {
         finished_.push_back(UnitFrom(line));
       }
-    } catch (const json::exception&) {
+    } catch (const Error&) {
       break;  // damaged from here on: what came before still counts
     }
     good = end + 1;
@@ -90,11 +88,11 @@ void Journal::Start(const std::string& identity) {
   finished_.clear();
   fd_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd_ < 0) ThrowSystemError("cannot create", path_);
-  WriteLine(json{{"version", kVersion}, {"identity", identity}}.dump());
+  WriteLine(MakeJson({{"version", kVersion}, {"identity", identity}}).Dump(Json::kCompact));
   SyncDirectory(path_.parent_path());
 }
 
-void Journal::Append(const JournalUnit& unit) { WriteLine(ToJson(unit).dump()); }
+void Journal::Append(const JournalUnit& unit) { WriteLine(LineOf(unit)); }
 
 void Journal::WriteLine(const std::string& line) {
   const std::string text = line + "\n";

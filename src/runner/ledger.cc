@@ -1,74 +1,80 @@
 #include "runner/ledger.h"
 
+#include <cmath>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include "base/error.h"
+#include "io/json_make.h"
+#include "io/json_ref.h"
 
 namespace modelslim {
 namespace {
 
-using Json = nlohmann::ordered_json;
+// Readers of the ledger need not know the NaN of Python: a number that is not finite is written as null.
+Json NumberOrNull(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 Json ToJson(const LedgerEntry& entry) {
-  Json json = {{"name", entry.name},
-               {"type", entry.type},
-               {"by", entry.by},
-               {"weight_error", entry.weight_error},
-               {"max_abs_error", entry.max_abs_error},
-               {"clipped_share", entry.clipped_share},
-               {"scale_min", entry.scale_min},
-               {"scale_max", entry.scale_max}};
-  if (entry.output_error) json["output_error"] = *entry.output_error;
+  Json json = MakeJson({{"name", entry.name},
+                        {"type", entry.type},
+                        {"by", entry.by},
+                        {"weight_error", NumberOrNull(entry.weight_error)},
+                        {"max_abs_error", NumberOrNull(entry.max_abs_error)},
+                        {"clipped_share", NumberOrNull(entry.clipped_share)},
+                        {"scale_min", NumberOrNull(entry.scale_min)},
+                        {"scale_max", NumberOrNull(entry.scale_max)}});
+  if (entry.output_error) json["output_error"] = NumberOrNull(*entry.output_error);
   if (entry.input) {
-    json["input_scale"] = entry.input->scale;
-    json["input_offset"] = entry.input->offset;
+    json["input_scale"] = NumberOrNull(entry.input->scale);
+    json["input_offset"] = NumberOrNull(entry.input->offset);
   }
   if (!entry.range_from.empty()) json["range_from"] = entry.range_from;
   return json;
 }
 
-LedgerEntry EntryFrom(const Json& json) {
+LedgerEntry EntryFrom(const JsonRef& json) {
   LedgerEntry entry;
-  entry.name = json.at("name").get<std::string>();
-  entry.type = json.at("type").get<std::string>();
-  entry.by = json.at("by").get<std::string>();
-  // A number that is not finite was written as null.
-  const auto number = [&json](const char* key) { return json.at(key).is_number() ? json.at(key).get<double>() : 0.0; };
+  entry.name = json["name"].AsString();
+  entry.type = json["type"].AsString();
+  entry.by = json["by"].AsString();
+  const auto has = [&json](const char* key) { return json.value()->Find(key) != nullptr; };
+  const auto number = [&](const char* key) {
+    return has(key) ? json[key].DoubleOr(0) : json[key].AsDouble();  // null is 0, absent an error
+  };
   entry.weight_error = number("weight_error");
   entry.max_abs_error = number("max_abs_error");
   entry.clipped_share = number("clipped_share");
   entry.scale_min = number("scale_min");
   entry.scale_max = number("scale_max");
-  if (json.contains("output_error")) entry.output_error = number("output_error");
-  if (json.contains("input_scale")) entry.input = LedgerEntry::Input{number("input_scale"), number("input_offset")};
-  entry.range_from = json.value("range_from", "");
+  if (has("output_error")) entry.output_error = number("output_error");
+  if (has("input_scale")) entry.input = LedgerEntry::Input{number("input_scale"), number("input_offset")};
+  entry.range_from = json["range_from"].StringOr("");
   return entry;
 }
 
 // `tensors`, `experts` and, where there is something to say, `not_finite` and `idle_experts`.
 Json ToJson(const UnitFacts& facts) {
-  Json json = {{"tensors", Json::array()}, {"experts", Json::array()}};
-  for (const LedgerEntry& entry : facts.tensors) json["tensors"].push_back(ToJson(entry));
+  JsonArray tensors, experts, not_finite;
+  for (const LedgerEntry& entry : facts.tensors) tensors.push_back(ToJson(entry));
   for (const ExpertCoverage& layer : facts.experts) {
-    json["experts"].push_back({{"name", layer.experts}, {"tokens", layer.tokens}, {"idle", layer.Idle()}});
+    experts.push_back(MakeJson(
+        {{"name", layer.experts}, {"tokens", MakeJsonArray(layer.tokens)}, {"idle", MakeJsonArray(layer.Idle())}}));
   }
   for (const NotFiniteTensor& tensor : facts.not_finite) {
-    json["not_finite"].push_back({{"name", tensor.name}, {"value", tensor.value}, {"index", tensor.index}});
+    not_finite.push_back(MakeJson({{"name", tensor.name}, {"value", tensor.value}, {"index", tensor.index}}));
   }
+  Json json = MakeJson({{"tensors", std::move(tensors)}, {"experts", std::move(experts)}});
+  if (!not_finite.empty()) json["not_finite"] = std::move(not_finite);
   if (!facts.idle_experts.empty()) json["idle_experts"] = facts.idle_experts;
   return json;
 }
 
 // A number of something: whole, and no more than there can be.
-int64_t CountFrom(const Json& value) {
-  constexpr uint64_t kMost = uint64_t{1} << 53;
-  if (value.is_number_unsigned() && value.get<uint64_t>() <= kMost) return value.get<int64_t>();
-  throw Json::type_error::create(302, "expected a whole number", &value);
-}
+int64_t CountFrom(const JsonRef& value) { return value.AsInt(0, int64_t{1} << 53); }
 
-std::vector<int64_t> CountsFrom(const Json& list) {
+std::vector<int64_t> CountsFrom(const JsonRef& list) {
   std::vector<int64_t> counts;
-  for (const Json& value : list) counts.push_back(CountFrom(value));
+  for (const JsonRef& value : list.Elements()) counts.push_back(CountFrom(value));
   return counts;
 }
 
@@ -82,22 +88,24 @@ std::vector<int64_t> ExpertCoverage::Idle() const {
   return idle;
 }
 
-std::string FactsText(const UnitFacts& facts) { return ToJson(facts).dump(); }
+std::string FactsText(const UnitFacts& facts) { return ToJson(facts).Dump(Json::kCompact, false); }
 
 std::optional<UnitFacts> ParseFacts(const std::string& text) {
   UnitFacts facts;
   try {
-    const Json json = Json::parse(text);
-    for (const Json& entry : json.at("tensors")) facts.tensors.push_back(EntryFrom(entry));
-    for (const Json& layer : json.at("experts")) {
-      facts.experts.push_back({layer.at("name").get<std::string>(), CountsFrom(layer.at("tokens"))});
+    const Json document = ParseJson(text, "facts");
+    const JsonRef json(document, "facts");
+    for (const JsonRef& entry : json["tensors"].Elements()) facts.tensors.push_back(EntryFrom(entry));
+    for (const JsonRef& layer : json["experts"].Elements()) {
+      facts.experts.push_back({layer["name"].AsString(), CountsFrom(layer["tokens"])});
     }
-    for (const Json& tensor : json.value("not_finite", Json::array())) {
-      facts.not_finite.push_back(
-          {tensor.at("name").get<std::string>(), tensor.at("value").get<std::string>(), CountFrom(tensor.at("index"))});
+    if (const JsonRef not_finite = json["not_finite"]) {
+      for (const JsonRef& tensor : not_finite.Elements()) {
+        facts.not_finite.push_back({tensor["name"].AsString(), tensor["value"].AsString(), CountFrom(tensor["index"])});
+      }
     }
-    facts.idle_experts = json.value("idle_experts", "");
-  } catch (const Json::exception&) {
+    facts.idle_experts = json["idle_experts"].StringOr("");
+  } catch (const Error&) {
     return std::nullopt;
   }
   return facts;
@@ -105,9 +113,9 @@ std::optional<UnitFacts> ParseFacts(const std::string& text) {
 
 std::string LedgerDocument(const UnitFacts& all, const LedgerHashes& hashes) {
   Json json = ToJson(all);
-  json["hashes"] = hashes.tensors;
-  json["files"] = hashes.files;
-  return json.dump(2) + "\n";
+  json["hashes"] = MakeJsonObject(hashes.tensors);
+  json["files"] = MakeJsonObject(hashes.files);
+  return json.Dump(2, false) + "\n";
 }
 
 void Append(UnitFacts facts, UnitFacts* all) {

@@ -66,6 +66,15 @@ TEST_F(JournalTest, SurvivesEveryTruncation) {
   }
 }
 
+// Python's JSON can hold a name with half a surrogate pair, and so can a header of weights.
+TEST_F(JournalTest, NamesThatAreNoTextComeBack) {
+  const std::string name = "a\xed\xa0\x80\n\u4e2d";
+  Journal(path_, "run", false).Append({0, {{name, "00"}}, std::nullopt, ""});
+  const Journal again(path_, "run", false);
+  ASSERT_EQ(again.finished().size(), 1u);
+  EXPECT_EQ(again.finished()[0].hashes, (std::map<std::string, std::string>{{name, "00"}}));
+}
+
 TEST_F(JournalTest, GarbageInTheMiddleEndsIt) {
   WriteTwoUnits();
   std::string text = ReadTextFile(path_);

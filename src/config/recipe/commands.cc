@@ -1,10 +1,10 @@
 #include "config/recipe/commands.h"
 
-#include <nlohmann/json.hpp>
 #include <ostream>
 
 #include "config/recipe/coerce.h"
 #include "config/schema/schema_builder.h"
+#include "io/json_make.h"
 
 namespace modelslim {
 namespace {
@@ -46,8 +46,8 @@ std::string Summary(const Recipe& recipe) {
   return text;
 }
 
-nlohmann::ordered_json FieldJson(const FieldSpec& field) {
-  nlohmann::ordered_json out{{"name", field.name}, {"type", TypeText(field)}, {"required", field.required}};
+Json FieldJson(const FieldSpec& field) {
+  Json out = MakeJson({{"name", field.name}, {"type", TypeText(field)}, {"required", field.required}});
   if (!field.default_text.empty()) out["default"] = field.default_text;
   out["doc"] = field.doc.en;
   if (field.since_26) out["since"] = "26.1.0";
@@ -55,15 +55,16 @@ nlohmann::ordered_json FieldJson(const FieldSpec& field) {
 }
 
 // `runs` may be empty: then nothing is said about it.
-nlohmann::ordered_json MembersJson(const UnionSchema& schema, const RunsType& runs) {
-  nlohmann::ordered_json out = nlohmann::ordered_json::array();
+Json MembersJson(const UnionSchema& schema, const RunsType& runs) {
+  JsonArray out;
   for (const UnionMember& member : schema.members) {
     if (!member.advertised) continue;
-    nlohmann::ordered_json fields = nlohmann::ordered_json::array();
+    JsonArray fields;
     for (const FieldSpec& field : member.schema().fields) fields.push_back(FieldJson(field));
-    out.push_back({{"type", member.type}, {"doc", member.doc.en}, {"distributed", member.distributed}});
-    if (runs) out.back()["runs"] = runs(member.type);
-    out.back()["fields"] = std::move(fields);
+    Json made = MakeJson({{"type", member.type}, {"doc", member.doc.en}, {"distributed", member.distributed}});
+    if (runs) made["runs"] = runs(member.type);
+    made["fields"] = std::move(fields);
+    out.push_back(std::move(made));
   }
   return out;
 }
@@ -102,9 +103,13 @@ std::string Models(const Metadata& metadata) {
   return text.empty() ? "any model" : text;
 }
 
-nlohmann::ordered_json TagsJson(const Metadata& metadata) {
-  nlohmann::ordered_json all = nlohmann::ordered_json::object();
-  for (const VerifiedTags& each : metadata.verified_tags) all[each.model_type] = each.scenarios;
+Json TagsJson(const Metadata& metadata) {
+  JsonObject all;
+  for (const VerifiedTags& each : metadata.verified_tags) {
+    JsonArray scenarios;
+    for (const std::vector<std::string>& scenario : each.scenarios) scenarios.push_back(MakeJsonArray(scenario));
+    all.Set(each.model_type, std::move(scenarios));
+  }
   return all;
 }
 
@@ -148,9 +153,9 @@ int RecipeExplain(const std::string& file, std::ostream& out, std::ostream& err)
 
 void ListProcessors(std::ostream& out, bool json, const RunsType& runs) {
   if (json) {
-    const nlohmann::ordered_json all{{"processors", MembersJson(ProcessorUnion(), runs)},
-                                     {"savers", MembersJson(SaverUnion(), {})}};
-    out << all.dump(2) << "\n";
+    const Json all =
+        MakeJson({{"processors", MembersJson(ProcessorUnion(), runs)}, {"savers", MembersJson(SaverUnion(), {})}});
+    out << all.Dump(2, false) << "\n";
     return;
   }
   out << "Processors (items of spec.process)\n\n";
@@ -160,20 +165,20 @@ void ListProcessors(std::ostream& out, bool json, const RunsType& runs) {
 }
 
 void ListPractices(const PracticeRepository& repository, std::ostream& out, bool json) {
-  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  JsonArray all;
   for (const std::string& pedigree : repository.Pedigrees()) {
     if (!json) out << pedigree << "/\n";
     for (const Practice* practice : repository.Of(pedigree)) {
       const Metadata& metadata = practice->metadata();
       if (json) {
-        all.push_back({{"pedigree", pedigree},
-                       {"config_id", metadata.config_id},
-                       {"file", practice->file.string()},
-                       {"apiversion", EnumName(practice->recipe.api_version)},
-                       {"quant_type", LabelText(metadata.label)},
-                       {"score", metadata.score},
-                       {"verified_model_types", metadata.verified_model_types},
-                       {"verified_tags", TagsJson(metadata)}});
+        all.push_back(MakeJson({{"pedigree", pedigree},
+                                {"config_id", metadata.config_id},
+                                {"file", practice->file.string()},
+                                {"apiversion", EnumName(practice->recipe.api_version)},
+                                {"quant_type", LabelText(metadata.label)},
+                                {"score", metadata.score},
+                                {"verified_model_types", MakeJsonArray(metadata.verified_model_types)},
+                                {"verified_tags", TagsJson(metadata)}}));
       } else {
         out << "    " << metadata.config_id << "  " << LabelText(metadata.label) << "  score "
             << NumberText(metadata.score) << "  " << EnumName(practice->recipe.api_version) << "  " << Models(metadata)
@@ -181,20 +186,20 @@ void ListPractices(const PracticeRepository& repository, std::ostream& out, bool
       }
     }
   }
-  if (json) out << all.dump(2) << "\n";
+  if (json) out << Json(std::move(all)).Dump(2, false) << "\n";
 }
 
 void ExplainChoice(const PracticeChoice& choice, std::ostream& out, bool json) {
   if (json) {
-    nlohmann::ordered_json passed = nlohmann::ordered_json::array();
+    JsonArray passed;
     for (const PassedOver& each : choice.passed_over) {
-      passed.push_back({{"file", each.practice->file.string()}, {"reason", each.reason}});
+      passed.push_back(MakeJson({{"file", each.practice->file.string()}, {"reason", each.reason}}));
     }
-    const nlohmann::ordered_json all{{"chosen", choice.chosen->file.string()},
-                                     {"reason", choice.reason},
-                                     {"needs_confirmation", choice.needs_confirmation},
-                                     {"passed_over", passed}};
-    out << all.dump(2) << "\n";
+    const Json all = MakeJson({{"chosen", choice.chosen->file.string()},
+                               {"reason", choice.reason},
+                               {"needs_confirmation", choice.needs_confirmation},
+                               {"passed_over", std::move(passed)}});
+    out << all.Dump(2, false) << "\n";
     return;
   }
   out << "chosen: " << choice.chosen->file.string() << "\n    " << choice.reason << "\n";

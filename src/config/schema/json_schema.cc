@@ -1,15 +1,12 @@
 // A JSON Schema for editors, from the same tables that read recipes.
-#include <nlohmann/json.hpp>
 #include <ostream>
-#include <set>
 
 #include "config/recipe/commands.h"
 #include "config/schema/schema_builder.h"
+#include "io/json_make.h"
 
 namespace modelslim {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 std::string Key(std::string name) {
   for (char& c : name) {
@@ -18,48 +15,57 @@ std::string Key(std::string name) {
   return name;
 }
 
+// An array of the values as they stand.
+template <class... Values>
+Json List(Values... values) {
+  JsonArray array;
+  (array.push_back(std::move(values)), ...);
+  return array;
+}
+
 class Writer {
  public:
   Json Definitions() && { return std::move(definitions_); }
 
   Json Ref(const ObjectSchema& schema, const std::string& type = "") {
     const std::string key = Key(type.empty() ? schema.name : "type." + type);
-    if (definitions_.find(key) == definitions_.end()) {
-      definitions_[key] = Json::object();  // a group holds groups
+    if (definitions_.Find(key) == nullptr) {
+      definitions_[key] = Json(JsonObject());  // a group holds groups
       Json made = Object(schema, type);
       definitions_[key] = std::move(made);
     }
-    return {{"$ref", "#/$defs/" + key}};
+    return MakeJson({{"$ref", "#/$defs/" + key}});
   }
 
  private:
   Json Object(const ObjectSchema& schema, const std::string& type) {
-    Json properties = Json::object(), required = Json::array();
+    JsonObject properties;
+    JsonArray required;
     if (!type.empty()) {
-      properties["type"] = {{"const", type}};
+      properties.Set("type", MakeJson({{"const", type}}));
       required.push_back("type");
     }
     for (const FieldSpec& field : schema.fields) {
-      properties[field.name] = Field(field);
+      properties.Set(field.name, Field(field));
       if (field.required) required.push_back(field.name);
     }
-    Json out{{"type", "object"}, {"description", std::string(schema.doc.en)}, {"properties", properties}};
-    if (!required.empty()) out["required"] = required;
+    Json out = MakeJson({{"type", "object"}, {"description", schema.doc.en}, {"properties", std::move(properties)}});
+    if (!required.empty()) out["required"] = std::move(required);
     if (schema.unknown == UnknownKeys::kError) out["additionalProperties"] = false;
     return out;
   }
 
   static void AddRule(const NumberRule& rule, Json& out) {
     if (!rule.one_of.empty()) {
-      out["enum"] = rule.one_of;
+      out["enum"] = MakeJsonArray(rule.one_of);
       return;
     }
     if (rule.power_of_two) {
-      Json values = Json::array();
+      JsonArray values;
       if (rule.or_minus_one) values.push_back(-1);
       for (int64_t value = 1; value <= static_cast<int64_t>(rule.high.value_or(65536)); value *= 2)
         values.push_back(value);
-      out["enum"] = values;
+      out["enum"] = std::move(values);
       return;
     }
     if (rule.low) out[rule.low_open ? "exclusiveMinimum" : "minimum"] = *rule.low;
@@ -68,7 +74,7 @@ class Writer {
 
   Json Element(const FieldSpec& field) {
     const TypeSpec& type = field.type;
-    Json out = Json::object();
+    Json out{JsonObject()};
     switch (type.type) {
       case ValueType::kBool:
         out["type"] = "boolean";
@@ -79,9 +85,9 @@ class Writer {
         break;
       case ValueType::kFloat: {
         // 1e-5 is a text in YAML 1.1 and a number here.
-        Json number{{"type", "number"}};
+        Json number = MakeJson({{"type", "number"}});
         AddRule(field.rule, number);
-        out["anyOf"] = Json::array({number, {{"type", "string"}, {"pattern", "^[-+0-9.eE]+$"}}});
+        out["anyOf"] = List(number, MakeJson({{"type", "string"}, {"pattern", "^[-+0-9.eE]+$"}}));
         break;
       }
       case ValueType::kString:
@@ -89,16 +95,16 @@ class Writer {
         if (field.max_length > 0) out["maxLength"] = field.max_length;
         break;
       case ValueType::kWord:
-        out["enum"] = type.words;
+        out["enum"] = MakeJsonArray(type.words);
         break;
       case ValueType::kObject:
         return Ref(type.object());
       case ValueType::kUnion: {
-        Json any = Json::array();
+        JsonArray any;
         for (const UnionMember& member : type.alternatives().members) {
           if (member.refused.empty() && member.alias_of.empty()) any.push_back(Ref(member.schema(), member.type));
         }
-        out["anyOf"] = any;
+        out["anyOf"] = std::move(any);
         break;
       }
       case ValueType::kFreeMapping:
@@ -111,38 +117,43 @@ class Writer {
   Json Field(const FieldSpec& field) {
     Json out = Element(field);
     if (field.type.list) {
-      Json list{{"type", "array"}, {"items", out}};
-      out = field.type.single_or_list ? Json{{"anyOf", Json::array({out, list})}} : list;
+      Json list = MakeJson({{"type", "array"}, {"items", out}});
+      out = field.type.single_or_list ? MakeJson({{"anyOf", List(out, list)}}) : list;
     }
-    if (field.nullable) out = {{"anyOf", Json::array({out, {{"type", "null"}}})}};
-    out["description"] = std::string(field.doc.en);
+    if (field.nullable) out = MakeJson({{"anyOf", List(out, MakeJson({{"type", "null"}}))}});
+    out["description"] = field.doc.en;
     return out;
   }
 
-  Json definitions_ = Json::object();
+  Json definitions_{JsonObject()};
 };
 
 Json Service(Writer& writer, ApiVersion version, const ObjectSchema& spec) {
-  return {{"if", {{"properties", {{"apiversion", {{"const", EnumName(version)}}}}}}},
-          {"then", {{"properties", {{"spec", writer.Ref(spec)}}}}}};
+  const auto properties = [](std::string_view name, Json value) {
+    return MakeJson({{"properties", MakeJson({{name, std::move(value)}})}});
+  };
+  return MakeJson({{"if", properties("apiversion", MakeJson({{"const", EnumName(version)}}))},
+                   {"then", properties("spec", writer.Ref(spec))}});
 }
 
 }  // namespace
 
 void WriteJsonSchema(std::ostream& out) {
   Writer writer;
-  Json versions = Json::array();
+  JsonArray versions;
   for (const auto& [version, name] : EnumNames<ApiVersion>::kList) versions.push_back(name);
-  Json schema{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
-              {"title", "modelslim recipe"},
-              {"type", "object"},
-              {"required", Json::array({"apiversion"})},
-              {"properties", {{"apiversion", {{"enum", versions}}}, {"metadata", writer.Ref(SchemaOf<Metadata>())}}}};
-  schema["allOf"] = Json::array(
-      {Service(writer, ApiVersion::kV0, SchemaOf<V0Spec>()), Service(writer, ApiVersion::kV1, SchemaOf<TextSpec>()),
-       Service(writer, ApiVersion::kVlm, SchemaOf<VlmSpec>()), Service(writer, ApiVersion::kSd, SchemaOf<SdSpec>())});
+  Json properties = MakeJson(
+      {{"apiversion", MakeJson({{"enum", std::move(versions)}})}, {"metadata", writer.Ref(SchemaOf<Metadata>())}});
+  Json schema = MakeJson({{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                          {"title", "modelslim recipe"},
+                          {"type", "object"},
+                          {"required", List(Json("apiversion"), Json("spec"))},
+                          {"properties", std::move(properties)}});
+  schema["allOf"] = List(
+      Service(writer, ApiVersion::kV0, SchemaOf<V0Spec>()), Service(writer, ApiVersion::kV1, SchemaOf<TextSpec>()),
+      Service(writer, ApiVersion::kVlm, SchemaOf<VlmSpec>()), Service(writer, ApiVersion::kSd, SchemaOf<SdSpec>()));
   schema["$defs"] = std::move(writer).Definitions();
-  out << schema.dump(2) << "\n";
+  out << schema.Dump(2, false) << "\n";
 }
 
 }  // namespace modelslim
