@@ -8,9 +8,8 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
+#include "io/json.h"
 #include "text/tokenizer.h"
 #include "thread_seconds.h"
 
@@ -22,8 +21,10 @@ std::vector<std::string> ReadTexts(const std::string& path) {
   std::vector<std::string> texts;
   for (size_t begin = 0; begin < content.size();) {
     const size_t end = std::min(content.find('\n', begin), content.size());
-    const auto line = nlohmann::json::parse(content.substr(begin, end - begin));
-    texts.push_back(line.contains("text") ? line["text"] : line["inputs_pretokenized"]);
+    const modelslim::Json line = modelslim::ParseJson(content.substr(begin, end - begin), path);
+    const modelslim::Json* const text =
+        line.Find("text") != nullptr ? line.Find("text") : line.Find("inputs_pretokenized");
+    if (text != nullptr && text->string() != nullptr) texts.push_back(*text->string());
     begin = end + 1;
   }
   return texts;

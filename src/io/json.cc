@@ -233,14 +233,23 @@ Json* JsonObject::Find(std::string_view key) {
 }
 
 Json& JsonObject::Set(std::string key, Json value) {
-  const size_t position = Position(key);
-  if (position < members_.size()) return members_[position].value = std::move(value);
-  members_.push_back({std::move(key), std::move(value)});
-  if (members_.size() > kFew && members_.size() * 2 > slots_.size()) {
-    Rehash(slots_.empty() ? 4 * kFew : 2 * slots_.size());  // at most half full
-  } else if (!slots_.empty()) {
-    Insert(position);
+  if (slots_.empty()) {
+    const size_t position = Position(key);
+    if (position < members_.size()) return members_[position].value = std::move(value);
+    members_.push_back({std::move(key), std::move(value)});
+    if (members_.size() > kFew) Rehash(4 * kFew);
+    return members_.back().value;
   }
+  // One look at the table: the place where the key is not found is where it goes.
+  const size_t mask = slots_.size() - 1;
+  size_t slot = std::hash<std::string_view>()(key) & mask;
+  for (; slots_[slot] != 0; slot = (slot + 1) & mask) {
+    JsonMember& member = members_[slots_[slot] - 1];
+    if (member.key == key) return member.value = std::move(value);
+  }
+  members_.push_back({std::move(key), std::move(value)});
+  slots_[slot] = static_cast<uint32_t>(members_.size());
+  if (members_.size() * 2 > slots_.size()) Rehash(4 * slots_.size());  // at most half full
   return members_.back().value;
 }
 

@@ -1,3 +1,5 @@
+#include <iterator>
+
 #include "io/json.h"
 #include "io/json_events.h"
 #include "io/quote.h"
@@ -5,6 +7,8 @@
 namespace modelslim {
 namespace {
 
+// What is open waits on two stacks, so that a list gets its memory once, when its length is known: a vocabulary's merges
+// are a hundred thousand lists of two.
 class Builder : public JsonHandler {
  public:
   Builder(const std::string& name, const JsonOptions& options) : name_(name), options_(options) {}
@@ -13,46 +17,58 @@ class Builder : public JsonHandler {
   void Bool(bool value) override { Add(Json(value)); }
   void Number(std::string_view text) override { Add(*Json::Number(text)); }
   void String(std::string_view value) override { Add(Json(value)); }
-  void BeginObject() override { open_.emplace_back().value = JsonObject(); }
-  void BeginArray() override { open_.emplace_back().value = JsonArray(); }
-  void EndObject() override { Close(); }
-  void EndArray() override { Close(); }
+  void BeginObject() override { open_.push_back({true, members_.size()}); }
+  void BeginArray() override { open_.push_back({false, values_.size()}); }
+  void Key(std::string_view key) override { members_.push_back({std::string(key), Json()}); }
 
-  void Key(std::string_view key) override {
-    if (options_.duplicates == JsonDuplicates::kError && open_.back().value.Find(key) != nullptr) {
-      throw Error(options_.code, name_ + ": expected every key once, found " + Quote(key) + " twice in one object",
-                  "remove one of the two");
+  void EndArray() override {
+    const auto begin = values_.begin() + static_cast<std::ptrdiff_t>(open_.back().begin);
+    JsonArray array(std::make_move_iterator(begin), std::make_move_iterator(values_.end()));
+    values_.erase(begin, values_.end());
+    open_.pop_back();
+    Add(Json(std::move(array)));
+  }
+
+  void EndObject() override {
+    const auto begin = members_.begin() + static_cast<std::ptrdiff_t>(open_.back().begin);
+    JsonObject object;
+    for (auto member = begin; member != members_.end(); ++member) {
+      const bool once = options_.duplicates == JsonDuplicates::kError;
+      if (once && object.Find(member->key) != nullptr) {
+        throw Error(options_.code,
+                    name_ + ": expected every key once, found " + Quote(member->key) + " twice in one object",
+                    "remove one of the two");
+      }
+      object.Set(std::move(member->key), std::move(member->value));
     }
-    open_.back().key = key;
+    members_.erase(begin, members_.end());
+    open_.pop_back();
+    Add(Json(std::move(object)));
   }
 
   Json Take() { return std::move(root_); }
 
  private:
   struct Open {
-    Json value;
-    std::string key;  // of the member to come
+    bool object;
+    size_t begin;  // of what belongs to it on its stack
   };
 
   void Add(Json value) {
     if (open_.empty()) {
       root_ = std::move(value);
-    } else if (JsonArray* const array = open_.back().value.array()) {
-      array->push_back(std::move(value));
+    } else if (open_.back().object) {
+      members_.back().value = std::move(value);
     } else {
-      open_.back().value.object()->Set(std::move(open_.back().key), std::move(value));
+      values_.push_back(std::move(value));
     }
-  }
-
-  void Close() {
-    Json done = std::move(open_.back().value);
-    open_.pop_back();
-    Add(std::move(done));
   }
 
   const std::string& name_;
   const JsonOptions& options_;
   std::vector<Open> open_;
+  std::vector<Json> values_;         // of the open arrays
+  std::vector<JsonMember> members_;  // of the open objects; the last one waits for its value
   Json root_;
 };
 
