@@ -7,8 +7,8 @@
 namespace modelslim {
 namespace {
 
-// What is open waits on two stacks, so that a list gets its memory once, when its length is known: a vocabulary's merges
-// are a hundred thousand lists of two.
+// What is open waits on two stacks, so that a list gets its memory once, when its length is known: a vocabulary's
+// merges are a hundred thousand lists of two.
 class Builder : public JsonHandler {
  public:
   Builder(const std::string& name, const JsonOptions& options) : name_(name), options_(options) {}

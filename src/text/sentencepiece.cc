@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
+#include <unordered_set>
 #include <utility>
 
 #include "base/error.h"
+#include "base/stop.h"
 #include "io/quote.h"
 #include "text/unicode.h"
 
@@ -44,41 +45,42 @@ struct MergeList {
   std::vector<uint32_t> ranks;
 };
 
-MergeList MergesOf(const SentencePieceFile& file, const BpeModel::Vocabulary& mergeable) {
+MergeList MergesOf(const SentencePieceFile& file) {
   std::vector<const SentencePieceFile::Piece*> order;
+  std::unordered_set<std::string_view> mergeable;
   for (const SentencePieceFile::Piece& piece : file.pieces) {
-    if (piece.type == Type::kNormal) order.push_back(&piece);
+    if (piece.type != Type::kNormal) continue;
+    order.push_back(&piece);
+    mergeable.insert(piece.text);
   }
   std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->score > b->score; });
   MergeList list;
   uint32_t rank = 0;
   for (size_t i = 0; i < order.size(); ++i) {
     if (i > 0 && order[i]->score != order[i - 1]->score) ++rank;
-    const std::string& text = order[i]->text;
+    const std::string_view text = order[i]->text;
     if (text.empty()) continue;
+    ThrowIfStopped();
     for (size_t cut = DecodeUtf8(text.data()).size; cut < text.size(); cut += DecodeUtf8(text.data() + cut).size) {
-      std::string left = text.substr(0, cut), right = text.substr(cut);
-      if (mergeable.contains(left) && mergeable.contains(right)) {
-        list.merges.emplace_back(std::move(left), std::move(right));
-        list.ranks.push_back(rank);
-      }
+      if (!mergeable.contains(text.substr(0, cut)) || !mergeable.contains(text.substr(cut))) continue;
+      list.merges.emplace_back(text.substr(0, cut), text.substr(cut));
+      list.ranks.push_back(rank);
     }
   }
   return list;
 }
 
 std::unique_ptr<const BpeModel> MakeModel(const SentencePieceFile& file, const std::string& name) {
-  BpeModel::Vocabulary vocabulary, mergeable;
+  BpeModel::Vocabulary vocabulary;
   BpeOptions options;
   options.fuse_unk = true;
   options.byte_fallback = file.byte_fallback;
   for (size_t id = 0; id < file.pieces.size(); ++id) {
     const SentencePieceFile::Piece& piece = file.pieces[id];
     if (piece.type == Type::kUnknown && !options.unk_token) options.unk_token = piece.text;
-    if (piece.type == Type::kNormal) mergeable.emplace(piece.text, static_cast<int32_t>(id));
     vocabulary.emplace(piece.text, static_cast<int32_t>(id));
   }
-  MergeList list = MergesOf(file, mergeable);
+  MergeList list = MergesOf(file);
   options.ranks = std::move(list.ranks);
   return std::make_unique<BpeModel>(std::move(vocabulary), list.merges, std::move(options), name);
 }
@@ -100,16 +102,15 @@ std::vector<AddedToken> AddedTokensOf(const SentencePieceFile& file, const JsonR
 
 }  // namespace
 
-std::unique_ptr<TokenizerParts> ReadSentencePiece(const fs::path& model_dir, const JsonRef& config) {
-  const fs::path path = model_dir / "tokenizer.model";
-  const std::string name = path.string();
+std::unique_ptr<TokenizerParts> ReadSentencePiece(std::string_view bytes, const std::string& name,
+                                                  const JsonRef& config) {
   const JsonRef class_node = config["tokenizer_class"];
   const std::string tokenizer_class = class_node.StringOr("LlamaTokenizer");
   const bool fast = tokenizer_class == "LlamaTokenizerFast";
   if (!fast && tokenizer_class != "LlamaTokenizer") {
     Refuse(class_node.where(), "tokenizer.model is read for LlamaTokenizer, not for " + Quote(tokenizer_class));
   }
-  const SentencePieceFile file = ParseSentencePiece(ReadTextFile(path, kMaxTokenizerFile), name);
+  const SentencePieceFile file = ParseSentencePiece(bytes, name);
   CheckKind(file, name);
   auto parts = std::make_unique<TokenizerParts>();
   parts->model = MakeModel(file, name);

@@ -36,9 +36,11 @@ struct SentencePieceFile {
 // Throws Error(kInvalidModel) naming `name` when the bytes are no such message.
 SentencePieceFile ParseSentencePiece(std::string_view bytes, const std::string& name);
 
-// The tokenizer of a model directory that has tokenizer.model and no tokenizer.json: byte-pair models whose text is
-// not normalized, under the Llama classes (also where tokenizer_config.json names none), as msModelSlim loads them: the
-// slow class with legacy=False. Error(kUnsupported) for any other kind.
-std::unique_ptr<TokenizerParts> ReadSentencePiece(const fs::path& model_dir, const JsonRef& config);
+// The tokenizer of a directory that has tokenizer.model and no tokenizer.json, from the content of that file, which
+// `name` stands for, and the document of tokenizer_config.json (or nothing): byte-pair models whose text is not
+// normalized, under the Llama classes (also where no class is named), as msModelSlim loads them: the slow class with
+// legacy=False. Error(kUnsupported) for any other kind.
+std::unique_ptr<TokenizerParts> ReadSentencePiece(std::string_view bytes, const std::string& name,
+                                                  const JsonRef& config);
 
 }  // namespace modelslim

@@ -10,6 +10,7 @@ namespace modelslim {
 namespace {
 
 constexpr size_t kMaxPieces = 1 << 24;
+constexpr size_t kMaxPiece = 1024;  // bytes; every way to cut a piece in two is looked at
 
 // One field of a message: its number and its value, which is a number or bytes.
 struct Field {
@@ -97,7 +98,7 @@ SentencePieceFile::Piece ReadPiece(std::string_view bytes, const std::string& na
       piece.type = static_cast<SentencePieceFile::Type>(field.value);
     }
   }
-  if (!IsUtf8(piece.text)) message.Damaged();
+  if (!IsUtf8(piece.text) || piece.text.size() > kMaxPiece) message.Damaged();
   return piece;
 }
 

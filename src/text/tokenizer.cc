@@ -90,8 +90,8 @@ std::unique_ptr<Tokenizer> Tokenizer::Load(const fs::path& model_dir) {
     parts = ReadTokenizerJson(JsonRef(root, json.string()));
   } else if (fs::exists(model_dir / "vocab.json") && fs::exists(model_dir / "merges.txt")) {
     parts = ReadVocabularyFiles(model_dir, settings_ref);
-  } else if (fs::exists(model_dir / "tokenizer.model")) {
-    parts = ReadSentencePiece(model_dir, settings_ref);
+  } else if (const fs::path model = model_dir / "tokenizer.model"; fs::exists(model)) {
+    parts = ReadSentencePiece(ReadTextFile(model, kMaxTokenizerFile), model.string(), settings_ref);
   } else {
     RefuseWithoutFiles(model_dir);
   }
