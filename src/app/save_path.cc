@@ -132,11 +132,13 @@ void CheckSavePath(const fs::path& save_path, const fs::path& model_path) {
 
 void CheckNamesAreFree(const fs::path& save_path, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
-    std::error_code ignored;
-    if (!fs::is_directory(fs::symlink_status(save_path / name, ignored))) continue;
-    throw Error(ErrorCode::kSecurity,
-                (save_path / name).string() + ": expected a file of an earlier output or nothing, found a directory",
-                "move it away, or choose another --save_path");
+    for (const fs::path& path : {save_path / name, Unpublished(save_path / name)}) {
+      std::error_code ignored;
+      if (!fs::is_directory(fs::symlink_status(path, ignored))) continue;
+      throw Error(ErrorCode::kSecurity,
+                  path.string() + ": expected a file of an earlier output or nothing, found a directory",
+                  "move it away, or choose another --save_path");
+    }
   }
 }
 

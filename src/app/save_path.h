@@ -14,8 +14,8 @@ namespace modelslim {
 // created.
 void CheckSavePath(const fs::path& save_path, const fs::path& model_path);
 
-// Throws Error when one of the files `names` could not get its name in the existing directory `save_path`, because a
-// directory has it: better now than after the work.
+// Throws Error when one of the files `names` could not get its name, or the one that it has before, in the existing
+// directory `save_path`, because a directory has it: better now than after the work.
 void CheckNamesAreFree(const fs::path& save_path, const std::vector<std::string>& names);
 
 }  // namespace modelslim
