@@ -81,7 +81,6 @@ class Run {
     try {
       WalkBlocks();
       FinishRest();
-      report_.peak_anonymous = memory.peak();  // reading back is no part of what was planned
       if (writer_) Publish();
     } catch (const Stopped&) {
       KeepWhatIsFinished();
