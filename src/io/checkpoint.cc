@@ -313,13 +313,11 @@ void Checkpoint::Rename(const std::function<std::string(const std::string&)>& ne
 }
 
 Tensor Checkpoint::CopyRows(const CheckpointTensor& tensor, int64_t begin, int64_t end) const {
-  const SafetensorsFile& file = *files_[tensor.shard];
-  return file.CopyRows(*file.Find(tensor.name), begin, end);
+  return files_[tensor.shard]->CopyRows(SlotOf(tensor), begin, end);
 }
 
 bool Checkpoint::IsInPlace(const CheckpointTensor& tensor) const {
-  const SafetensorsSlot* const slot = files_[tensor.shard]->Find(tensor.name);
-  return slot != nullptr && SafetensorsFile::IsInPlace(*slot);
+  return SafetensorsFile::IsInPlace(SlotOf(tensor));
 }
 
 void Checkpoint::WillNeed(std::string_view name) const {
