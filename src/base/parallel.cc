@@ -128,7 +128,11 @@ Pool& ThePool() {
   if (!pool) {
     const int wanted = wanted_threads > 0 ? wanted_threads : AvailableThreads();
     pool = std::make_unique<Pool>(wanted);
-    if (const int got = pool->threads(); got < wanted) {
+    if (const int could = pool->threads(); could < wanted) {
+      // A limit that stopped one more thread leaves the others no memory to work with either: half of them go on.
+      pool.reset();
+      pool = std::make_unique<Pool>(std::max(1, could / 2));
+      const int got = pool->threads();
       LogWarning(
           "only " + std::to_string(got) + " of " + std::to_string(wanted) +
           " threads could be started; going on with them (what limits them: ulimit -u, ulimit -v, or the pids of the "

@@ -3,6 +3,9 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <memory>
+#include <new>
+
 #include "base/error.h"
 #include "base/stop.h"
 
@@ -28,16 +31,23 @@ struct MatchState {
   pcre2_match_context* context = pcre2_match_context_create(nullptr);
   pcre2_jit_stack* stack = pcre2_jit_stack_create(32 << 10, 16 << 20, nullptr);
   MatchState() {
+    if (data == nullptr || context == nullptr || stack == nullptr) {
+      Free();
+      throw std::bad_alloc();
+    }
     pcre2_set_match_limit(context, kMatchLimit);
     pcre2_jit_stack_assign(context, nullptr, stack);
   }
-  ~MatchState() {
+  ~MatchState() { Free(); }
+  MatchState(const MatchState&) = delete;
+  MatchState& operator=(const MatchState&) = delete;
+
+ private:
+  void Free() {
     pcre2_match_data_free(data);
     pcre2_match_context_free(context);
     pcre2_jit_stack_free(stack);
   }
-  MatchState(const MatchState&) = delete;
-  MatchState& operator=(const MatchState&) = delete;
 };
 
 std::string Message(int code) {
@@ -59,6 +69,7 @@ Regex::Regex(std::string_view pattern, std::string_view where) : pattern_(patter
   }
   const std::string translated = TranslateRegex(pattern, where);
   std::unique_ptr<pcre2_compile_context, FreeCompileContext> context(pcre2_compile_context_create(nullptr));
+  if (!context) throw std::bad_alloc();
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   int code = 0;
   PCRE2_SIZE offset = 0;
