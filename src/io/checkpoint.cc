@@ -316,9 +316,7 @@ Tensor Checkpoint::CopyRows(const CheckpointTensor& tensor, int64_t begin, int64
   return files_[tensor.shard]->CopyRows(SlotOf(tensor), begin, end);
 }
 
-bool Checkpoint::IsInPlace(const CheckpointTensor& tensor) const {
-  return SafetensorsFile::IsInPlace(SlotOf(tensor));
-}
+bool Checkpoint::IsInPlace(const CheckpointTensor& tensor) const { return SafetensorsFile::IsInPlace(SlotOf(tensor)); }
 
 void Checkpoint::WillNeed(std::string_view name) const {
   const CheckpointTensor* const tensor = Find(name);
