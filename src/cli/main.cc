@@ -62,7 +62,7 @@ int Run(const std::vector<std::string>& arguments) {
 int Report(const std::string& text, int status = 1) {
   try {
     std::cout.flush();
-  } catch (const Error&) {  // it cannot be printed: what went wrong before is more to the point
+  } catch (const std::exception&) {  // it cannot be printed: what went wrong before is more to the point
   }
   std::cerr << text + "\n";
   return status;
