@@ -37,8 +37,8 @@ TEST_F(LostTensorsTest, NeedTheUsersWord) {
       Group("left out", true, "mtp.fc.weight", {"mtp.fc.weight"})};
   const Error error = ErrorOf([&] { CheckLosses(unused, {}, "m"); });
   EXPECT_EQ(error.code(), ErrorCode::kInvalidModel);
-  EXPECT_THAT(error.what(), AllOf(HasSubstr("a tower: 2 tensors, 2.0 KiB"), HasSubstr("visual.blocks.0.weight"),
-                                  HasSubstr("biases: 1 tensor, 1.0 KiB"), HasSubstr("model.layers.0.q_proj.bias")));
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("a tower: 2 tensors, 2.00 KiB"), HasSubstr("visual.blocks.0.weight"),
+                                  HasSubstr("biases: 1 tensor, 1.00 KiB"), HasSubstr("model.layers.0.q_proj.bias")));
   EXPECT_THAT(error.what(), Not(HasSubstr("mtp")));
   EXPECT_THAT(error.tip(), HasSubstr("--drop 'visual.*' --drop 'model.layers.*.q_proj.bias'"));
   // What the tip says is enough.
@@ -50,7 +50,7 @@ TEST_F(LostTensorsTest, NeedTheUsersWord) {
   EXPECT_THAT(ErrorOf([&] {
                 CheckLosses(unused, {"visual.blocks.0.*", "*bias"}, "m");
               }).what(),
-              HasSubstr("a tower: 1 tensor, 1.0 KiB"));
+              HasSubstr("a tower: 1 tensor, 1.00 KiB"));
 }
 
 TEST_F(LostTensorsTest, PatternsThatSayNothingAreReturned) {
@@ -62,8 +62,8 @@ TEST_F(LostTensorsTest, PatternsThatSayNothingAreReturned) {
 TEST_F(LostTensorsTest, LinesNameEveryGroup) {
   EXPECT_THAT(
       LossLines({Group("a", true, "x.*", {"x.1", "x.2"}), Group("a", true, "y", {"y"}), Group("b", true, "z", {"z"})}),
-      ElementsAre("a: 3 tensors, 3.0 KiB", "  x.* (2 tensors, 2.0 KiB, the first is x.1)", "  y (1.0 KiB)",
-                  "b: 1 tensor, 1.0 KiB", "  z (1.0 KiB)"));
+      ElementsAre("a: 3 tensors, 3.00 KiB", "  x.* (2 tensors, 2.00 KiB, the first is x.1)", "  y (1.00 KiB)",
+                  "b: 1 tensor, 1.00 KiB", "  z (1.00 KiB)"));
 }
 
 }  // namespace
