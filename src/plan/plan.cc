@@ -63,10 +63,10 @@ void ReportRouterBias(const Family& family, const Checkpoint& checkpoint, ModelP
     }
   }
   if (rounded == 0) return;
-  plan.Warn(first, "26.1.0 rounds the routers' correction bias to " + std::string(DTypeName(family.layout().dtype)) +
-                       ", and servers read it as F32 (" + std::to_string(rounded) +
-                       (rounded == 1 ? " layer" : " layers") +
-                       "); its numbers are reproduced. Give --mend f32-router-bias to keep what the checkpoint holds");
+  plan.Inform(first,
+              "26.1.0 rounds the routers' correction bias to " + std::string(DTypeName(family.layout().dtype)) +
+                  ", and servers read it as F32 (" + std::to_string(rounded) + (rounded == 1 ? " layer" : " layers") +
+                  "); its numbers are reproduced. Give --mend f32-router-bias to keep what the checkpoint holds");
 }
 
 void RefusePrior(const TextSpec& spec) {

@@ -138,7 +138,7 @@ class Run {
         return false;
       }
       if (!facts->idle_experts.empty() && facts->idle_experts != IdleExpertsName(options_.idle_experts)) {
-        why_not_ = "--idle-experts was " + facts->idle_experts + " then, and it mattered";
+        why_not_ = "--idle-experts was " + facts->idle_experts + " before, and it mattered";
         return false;
       }
     }
