@@ -129,7 +129,8 @@ class Checker {
     constexpr Verdict kOneType = {Outcome::kRefused, "a fused layer has one type"};
     const std::string subject = fmt::format("{} that servers fuse would hold different types ({})",
                                             Count(mixed.size(), "layer group"), example);
-    Report(subject, std::move(mixed), {kOneType, kOneType, kOneType, kOneType},
+    constexpr Verdict kFirstType = {Outcome::kWrong, "it reads all parts by the type of the first"};
+    Report(subject, std::move(mixed), {kOneType, kOneType, kFirstType, kOneType},
            "give all parts of a group the same type");
   }
 
@@ -229,9 +230,12 @@ class Checker {
              "leave online_quarot out: nothing loads it until fa3_quant quantizes the indexer per token");
     }
     if (const auto& names = served_.online_rotations; !names.empty()) {
-      const Verdict nowhere = {Outcome::kRefused, "it has no place for them"};
       Report(fmt::format("rotations that are done while the model runs ({})", names.front()), names,
-             {nowhere, nowhere, {Outcome::kWrong, "it drops them"}, kUnknown}, "give quarot online: false");
+             {{{Outcome::kWrong, "it drops them, or stops at them"},
+               kUnknown,
+               {Outcome::kWrong, "it drops them"},
+               kUnknown}},
+             "give quarot online: false");
     }
   }
 
@@ -281,7 +285,7 @@ std::vector<Finding> CheckServed(Served served, std::span<const KeptFloat> kept)
 
 std::string FindingText(const Finding& finding, const ServerChoice& choice) {
   std::string text = finding.subject + ". " + VerdictText(finding.verdicts, choice);
-  if (!finding.tip.empty()) text += "; " + finding.tip;
+  if (!finding.tip.empty()) text += ". Better: " + finding.tip;
   return text;
 }
 

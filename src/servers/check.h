@@ -66,7 +66,7 @@ struct Finding {
 // All findings, in the order of the rules. `kept`: the rows of the family; they must outlive the findings.
 std::vector<Finding> CheckServed(Served served, std::span<const KeptFloat> kept);
 
-// "SUBJECT: REASON. VERDICTS. TIP"
+// "SUBJECT. VERDICTS. Better: TIP"
 std::string FindingText(const Finding& finding, const ServerChoice& choice);
 
 // The engine's name of the fused layer that `name` becomes a part of ("...self_attn.qkv_proj"); empty when it stays

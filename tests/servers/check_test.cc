@@ -106,8 +106,8 @@ TEST(CheckServed, WhatAFamilyKeepsFloat) {
   EXPECT_EQ(findings[0].kept, &kRouter);
   EXPECT_EQ(FindingText(findings[0], EveryServer()),
             "routers of type W8A8_DYNAMIC (2 layers, for example model.layers.0.mlp.gate): a reason. "
-            "vLLM-Ascend 0.23.0.post1: silently wrong (a); vLLM-Ascend main 182b75e, SGLang 0.5.23: refused (b); "
-            "exclude \"*.mlp.gate\"");
+            "vLLM-Ascend 0.23.0.post1: silently wrong (a); vLLM-Ascend main 182b75e, SGLang 0.5.23: refused (b). "
+            "Better: exclude \"*.mlp.gate\"");
 }
 
 TEST(CheckServed, FusedLayersHaveOneType) {
@@ -118,7 +118,7 @@ TEST(CheckServed, FusedLayersHaveOneType) {
                                                         {"model.norm.weight", "FLOAT"}}),
                                                     {});
   ASSERT_THAT(findings, SizeIs(1));
-  EXPECT_EQ(Letters(findings[0].verdicts), "RRRR");
+  EXPECT_EQ(Letters(findings[0].verdicts), "RRWR");
   EXPECT_THAT(findings[0].subject, HasSubstr("self_attn.v_proj is FLOAT"));
   // Experts are one layer, whichever of their projections differs.
   EXPECT_THAT(

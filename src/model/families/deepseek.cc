@@ -300,8 +300,8 @@ std::vector<KeptFloat> DeepseekKeptFloat() {
        {kNoDrafts, kNoDrafts, kUnknown, kUnknown}},
       {".shared_head.head",
        "heads of the layer for multi-token prediction",
-       "engines build this layer's extras as floats",
-       {kNoDrafts, kNoDrafts, kUnknown, kUnknown}},
+       "the head of the whole model stays float, too",
+       {{{Outcome::kLoss, "it drafts with a rounded head"}, kUnknown, kUnknown, kUnknown}}},
   };
 }
 

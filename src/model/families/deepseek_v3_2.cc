@@ -278,7 +278,7 @@ std::span<const KeptFloat> DeepseekV32KeptFloat() {
     made.push_back({".indexer.wk",
                     "keys of the indexer",
                     "engines fuse them with weights_proj into one float layer",
-                    {kFloatOnly, kFloatOnly, kFloatOnly, kFloatOnly}});
+                    {kFloatOnly, kFloatOnly, kTakes, kFloatOnly}});
     made.push_back({".indexer.weights_proj",
                     "head weights of the indexer",
                     "engines fuse them with wk into one float layer",
