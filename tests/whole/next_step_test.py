@@ -187,7 +187,7 @@ def two_recipes(s):
 
 def save_in_the_source(s):
     s.save = s.model / "out"
-    return "lie inside one another", lambda tip: setattr(s, "save", s.dir / "outside")
+    return "lies inside the directory", lambda tip: setattr(s, "save", s.dir / "outside")
 
 
 def device(s):
