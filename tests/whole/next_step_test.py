@@ -23,6 +23,7 @@ class Situation:
         self.model = test.model(**{**SMALL, **how})
         self.path, self.recipe = self.model, test.recipe(harness.recipe(harness.DYNAMIC))
         self.save, self.type, self.more, self.env = test.out, None, [], None
+        self.made = None  # where the output has to be at the end, if not at `save`
 
     def run(self):
         arguments = ["--model_path", self.path, "--config_path", self.recipe]
@@ -89,8 +90,7 @@ def home_in_an_option(s):
     s.path, s.env = s.dir / "nothing", {"HOME": str(s.dir)}
 
     def step(tip):
-        s.path, s.save = "~/model", "~/saved"  # what a user types after "="
-        s.test.addCleanup(lambda: s.test.assertTrue((s.dir / "saved" / "quant_model_description.json").exists()))
+        s.path, s.save, s.made = "~/model", "~/saved", s.dir / "saved"  # what a user types after "="
 
     return "no such model directory", step
 
@@ -116,6 +116,7 @@ def a_file_in_it(s):
 
 
 def link_to_nothing(s):
+    (s.model / "generation_config.json").unlink()
     (s.model / "generation_config.json").symlink_to("../blobs/abcdef")
     return "generation_config.json", lambda tip: "remove the link" in tip and (s.model / "generation_config.json").unlink()
 
@@ -135,12 +136,9 @@ def shard_missing(s):
 
 
 def shards_of_another_number(s):
-    for path in s.model.glob("model-*-of-*.safetensors"):
-        total = len(list(s.model.glob("model-*.safetensors")))
-        path.rename(path.with_name(path.name.replace(f"of-{total:05d}", "of-99999")))
-    files = sorted(s.model.glob("*of-99999*"))
-    for path in files:
-        path.rename(path.with_name(path.name.replace("of-99999", f"of-{len(files):06d}")))
+    files = sorted(s.model.glob("model-*.safetensors"))
+    for number, path in enumerate(files, 1):
+        path.rename(path.with_name(f"model-{number:06d}-of-{len(files):06d}.safetensors"))
     return "there are instead", lambda tip: "remove model.safetensors.index.json" in tip and (s.model / "model.safetensors.index.json").unlink()
 
 
@@ -276,6 +274,7 @@ class NextStepTest(harness.WholeTest):
                 step(tip)
                 again = situation.run()
                 self.assertEqual(again.returncode, 0, f"after: {tip}\n{again.stderr[-1500:]}")
+                self.assertTrue(((situation.made or situation.save) / "quant_model_description.json").exists())
 
     def test_no_family_offers_none(self):
         """A model that nothing computes: the advice is not what the user has just done."""
