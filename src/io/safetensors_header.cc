@@ -5,6 +5,7 @@
 #include <optional>
 #include <unordered_set>
 
+#include "base/printable.h"
 #include "io/json.h"
 #include "io/json_events.h"
 #include "io/quote.h"
@@ -97,6 +98,9 @@ class HeaderHandler : public JsonHandler {
   void Key(std::string_view key) override {
     if (inside_ > 0) return;
     key_ = key;
+    if (place_ == Place::kTop && !IsUtf8(key)) {
+      Fail("the tensor name " + Quote(key) + " is no text: half a surrogate pair stands alone in it");
+    }
     if (place_ != Place::kTensor) return;
     const unsigned field = key == "dtype" ? 1 : key == "shape" ? 2 : key == "data_offsets" ? 4 : 0;
     if (field == 0) Fail(TensorText() + "expected dtype, shape and data_offsets, found the field " + Quote(key));

@@ -184,6 +184,7 @@ BpeModel::Merges ReadMerges(const JsonRef& node) {
 }
 
 std::unique_ptr<const BpeModel> ReadModel(const JsonRef& node) {
+  if (!node || node.value()->object() == nullptr) node.Fail("an object");
   // Files older than 2020 name no type; theirs is told by what it holds.
   const std::string type = node["type"].StringOr(node["merges"] ? "BPE" : "(none)");
   if (type != "BPE") RefuseType(node, "model", type, "BPE");

@@ -171,7 +171,7 @@ TEST(Json, TakesWhatPythonTakes) {
   for (const auto& [text, dump] : table) {
     const Json value = ParseJson(text, "python");
     EXPECT_EQ(value.Dump(), dump);
-    EXPECT_EQ(ParseJson(value.Dump(Json::kOneLine, false), "again"), value) << dump;
+    EXPECT_EQ(ParseJson(value.Dump(Json::kOneLine, false), "again").Dump(), dump);  // by text: NaN is equal to nothing
   }
 }
 
