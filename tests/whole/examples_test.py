@@ -97,7 +97,7 @@ class PagesTest(harness.WholeTest):
         for processor in json.loads(harness.run("processors", "--json").stdout)["processors"]:
             name = processor["type"]
             keys = {field["name"]: needed[field["name"]] for field in processor["fields"] if field["name"] in needed and
-                    (field["required"] or field["name"] == "strategies")}  # fmt: skip
+                    (field["required"] or (field["name"] == "strategies" and "default" in field))}  # fmt: skip
             if name in ("linear_quant", "flex_awq_ssz"):
                 keys["qconfig"] = "{weight: %s}" % keys["qconfig"]
             entry = ", ".join(f"{key}: {value}" for key, value in {"type": name, **keys}.items())
