@@ -45,7 +45,9 @@ class Saver {
                   "please report this with the recipe");
     }
     if (parameter.ComesInRows()) return InPieces(parameter, *planned);
+    const bool changed = parameter.modified();
     SharedTensor values = parameter.Take();
+    if (changed) RefuseNotFinite(parameter, values.view());
     NoteNotFinite(parameter.name(), values.view());
     if (values.dtype() != planned->dtype) values = ConvertTo(values.view(), planned->dtype);
     writer_->Put(parameter.name(), std::move(values));
@@ -62,6 +64,18 @@ class Saver {
   }
 
  private:
+  // What a step has made of numbers that were finite ends the run.
+  void RefuseNotFinite(const Parameter& parameter, const ConstView& values) const {
+    const std::optional<int64_t> at = FirstNotFinite(values);
+    if (!at) return;
+    const bool stored = plan_.checkpoint->Find(parameter.info().name) != nullptr;  // else a step made the parameter
+    if (stored) {
+      const Tensor original = source_.Load(parameter.info());
+      if (FirstNotFinite(original.view())) return;
+    }
+    ThrowNotFinite(parameter.name(), values, *at, /*changed=*/true);
+  }
+
   // Nothing here computes with such numbers: whoever loads the output does.
   bool NoteNotFinite(const std::string& name, const ConstView& values, int64_t first = 0) {
     const std::optional<int64_t> at = FirstNotFinite(values);

@@ -30,7 +30,7 @@ DENSE = {
     "only its o_proj": ([quant(DYNAMIC, "*.1.self_attn.o_proj"), CACHE], {0: OWN, 1: OWN, 2: FLOAT}),
     "only its up_proj": ([quant(STATIC, "*.1.mlp.up_proj"), CACHE], {0: OWN, 1: OWN, 2: FLOAT}),
     "only values": ([quant(STATIC, "*.0.self_attn.v_proj"), CACHE], {0: (OWN, FLOAT), 1: FLOAT, 2: FLOAT}),
-    "only keys": ([quant(DYNAMIC, "*.0.self_attn.k_proj"), CACHE], {0: (FLOAT, OWN), 1: FLOAT, 2: FLOAT}),
+    "only keys": ([quant(DYNAMIC, "*.0.self_attn.k_proj"), CACHE], {0: (FLOAT, OWN), 1: OWN, 2: OWN}),  # what softmax gives has the type of the queries
     "deployed after": ([CACHE, quant(STATIC, "*")], {0: OWN, 1: OWN, 2: OWN}),
     "data-free after": ([CACHE, quant(DYNAMIC, "*")], {0: OWN, 1: OWN, 2: OWN}),
     "a later pass sees it": ([CACHE, quant(DYNAMIC, "*.0.*"), quant(STATIC, "*.2.mlp*")], {0: OWN, 1: FLOAT, 2: FLOAT}),

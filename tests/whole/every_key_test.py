@@ -10,9 +10,10 @@ import json
 import harness
 
 SCHEMA = json.loads((harness.SOURCE / "schema" / "recipe.schema.json").read_text(encoding="utf-8"))
-SERVICES = {"modelslim_v1": "modelslim_v1_spec", "modelslim_v0": "modelslim_v0_spec",
-            "multimodal_vlm_modelslim_v1": "multimodal_vlm_modelslim_v1_spec",
-            "multimodal_sd_modelslim_v1": "multimodal_sd_modelslim_v1_spec"}  # fmt: skip
+SERVICES = {  # and what the spec of one must hold
+    "modelslim_v1": {}, "modelslim_v0": {}, "multimodal_vlm_modelslim_v1": {},
+    "multimodal_sd_modelslim_v1": {"multimodal_sd_config": {"dump_config": {"capture_mode": "args"}}},
+}  # fmt: skip
 
 
 def half(scope, dtype, symmetric=True, method="minmax", **ext):
@@ -122,7 +123,7 @@ ROWS = {
     "qconfig.ext.enable_search": changes(ceil_x(ceil_x_value=12), ceil_x(enable_search=True)),
     "qconfig.ext.search_min": changes(ceil_x(enable_search=True), ceil_x(enable_search=True, search_min=11.9)),
     "qconfig.ext.search_max": changes(ceil_x(enable_search=True), ceil_x(enable_search=True, search_max=6.01)),
-    "qconfig.ext.search_step": changes(ceil_x(enable_search=True, search_max=12, search_min=11, search_step=0.25), ceil_x(enable_search=True, search_max=12, search_min=11, search_step=8)),
+    "qconfig.ext.search_step": changes(ceil_x(enable_search=True), ceil_x(enable_search=True, search_step=20)),
     # the other steps
     "type.group.configs": changes([step("group", configs=[linear()])], [step("group", configs=[linear(weight=half("per_channel", "int4"))])]),
     "type.smooth_quant.alpha": changes([step("smooth_quant", alpha=0.2), linear()], [step("smooth_quant", alpha=0.8), linear()]),
@@ -199,7 +200,6 @@ PRACTICE = {
 }  # fmt: skip
 # key of metadata: a change after which the look-up for w8a8 no longer takes the recipe, or takes it where it did not.
 METADATA = {
-    "metadata.config_id": {"config_id": "another"},
     "metadata.score": {"score": 1},
     "metadata.label": {"label": {"w_bit": 4, "a_bit": 8}},
     "metadata.verified_model_types": {"verified_model_types": ["Qwen3-32B"]},
@@ -268,7 +268,7 @@ class EveryKeyTest(harness.WholeTest):
 
     def runs(self, service):
         """Whether recipes of a service are carried out: one that asks for nothing is not told that this is still to do."""
-        path = self.recipe(json.dumps({"apiversion": service, "spec": {}}), "empty.yaml")
+        path = self.recipe(json.dumps({"apiversion": service, "spec": SERVICES[service]}), "empty.yaml")
         done = harness.run("plan", "--model_type", "default", "--model_path", self.model_of("dense"), "--config_path", path, cwd=self.dir)
         return harness.code_of(done) != 400
 
@@ -283,7 +283,7 @@ class EveryKeyTest(harness.WholeTest):
         return steps | {"load"}
 
     def keys(self):
-        roots = [spec for service, spec in SERVICES.items() if self.runs(service)]
+        roots = [service + "_spec" for service in SERVICES if self.runs(service)]
         self.assertIn("modelslim_v1_spec", roots)
         steps, seen, waiting = self.steps_that_run(), set(), [*roots, "metadata"]
         while waiting:
@@ -297,7 +297,7 @@ class EveryKeyTest(harness.WholeTest):
                 if not (key == "type" and name.startswith("type."))}  # fmt: skip
 
     def test_every_key_has_a_row(self):
-        rows = ROWS.keys() | METADATA.keys() | {"metadata.verified_tags", "metadata.label.fa_quant", "metadata.label.fa_bit"}
+        rows = ROWS.keys() | METADATA.keys() | {"metadata.config_id", "metadata.verified_tags", "metadata.label.fa_quant", "metadata.label.fa_bit"}
         keys = self.keys()
         self.assertGreater(len(keys), 90)
         self.assertEqual(keys - rows, set(), "no row shows what these keys do")
@@ -332,12 +332,15 @@ class EveryKeyTest(harness.WholeTest):
         for key, change in METADATA.items():
             with self.subTest(key):
                 self.assertFalse(self.chosen({**PRACTICE, **change}))
+        equal = {**PRACTICE, "score": 20}  # then the names decide
+        self.assertTrue(self.chosen(equal))
+        self.assertFalse(self.chosen({**equal, "config_id": "yours"}), "metadata.config_id")
         attention = {**PRACTICE, "label": {**PRACTICE["label"], "fa_quant": True, "fa_bit": 8}}
         self.assertFalse(self.chosen(attention), "metadata.label.fa_quant")
         self.assertTrue(self.chosen(attention, quant_type="w8a8f8"))
         attention["label"]["fa_bit"] = 4
         self.assertFalse(self.chosen(attention, quant_type="w8a8f8"), "metadata.label.fa_bit")
-        tagged = {**PRACTICE, "verified_tags": {"Qwen3-8B": [["Atlas_A2"]]}}
+        tagged = {**PRACTICE, "verified_model_types": [], "verified_tags": {"Qwen3-8B": [["Atlas_A2"]]}}
         self.assertNotEqual(self.chosen(tagged, ["--tag", "Atlas_A2"]), self.chosen(tagged, ["--tag", "Atlas_A3"]))
 
 

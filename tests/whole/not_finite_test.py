@@ -17,8 +17,7 @@ STEPS = {
     "static": ("", harness.STATIC),
     "histogram": ("", harness.STATIC.replace("minmax}", "histogram}", 1)),
     "gptq": ("", GPTQ),
-    "iter_smooth": ("    - {type: iter_smooth, alpha: 0.9}\n", harness.STATIC),
-    "smooth_quant": ("    - {type: smooth_quant}\n", harness.DYNAMIC),
+    "iter_smooth": ("    - {type: iter_smooth, alpha: 0.9, enable_subgraph_type: [up-down]}\n", harness.STATIC),
     "flex_smooth_quant": ("    - {type: flex_smooth_quant}\n", harness.DYNAMIC),
     "flex_awq_ssz": ("    - {type: flex_awq_ssz, qconfig: {act: {scope: per_token, dtype: int8, symmetric: true, method: minmax}, weight: %s}}\n" % HALF, harness.DYNAMIC),
     "awq": ("    - {type: awq, n_grid: 2, weight_qconfig: %s}\n" % HALF, harness.DYNAMIC),
@@ -72,13 +71,26 @@ class NotFiniteTest(harness.WholeTest):
         for name, (before, qconfig) in STEPS.items():
             recipe = self.recipe(harness.recipe(qconfig, before=before), name=f"{name}.yaml")
             for more in ([], ["--no-verify"], ["--memory", "1GiB", "--threads", "1"]):
-                out = self.dir / "out"
+                out = self.dir / f"out-{name}-{len(more)}"
                 with self.subTest(name, more=more):
                     done = self.quant(source, recipe, *more, out=out, model_type="default")
                     self.assertStops(done, "model.layers.0.mlp.down_proj", "F16", "model.layers.0.mlp.up_proj", "bfloat16", "exclude", "smooth")
                     self.assertNothingComplete(out)
                     errors[name] = [line for line in done.stderr.splitlines() if "not finite" in line]
         self.assertGreaterEqual(len(errors), len(STEPS))
+
+    def test_weights_that_a_step_makes_too_large(self):
+        """A norm that iter_smooth replaced puts out float32, in which nothing overflows; the weights that it then scales do."""
+        source = self.overflowing()
+        smooth = "    - {type: iter_smooth, alpha: 0.9}\n"
+        mlp = '      exclude: ["*mlp*"]\n'
+        for name, text in (("quantized", harness.recipe(harness.STATIC, before=smooth)), ("copied", harness.recipe(harness.DYNAMIC, before=smooth, more=mlp))):
+            with self.subTest(name):
+                done = self.quant(source, self.recipe(text), out=self.dir / name, model_type="default")
+                self.assertRefused(done, "model.layers.0.mlp.down_proj.weight", "infinity", "after the steps before", "F16", "bfloat16", "alpha", "exclude")
+                for blame in BLAMES:
+                    self.assertNotIn(blame, done.stderr)
+                self.assertNothingComplete(self.dir / name)
 
     def test_analyze_stops_there_too(self):
         source = self.overflowing()

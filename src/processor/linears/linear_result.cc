@@ -1,17 +1,42 @@
 #include "processor/linears/linear_result.h"
 
+#include <fmt/format.h>
+
+#include <optional>
 #include <utility>
 
+#include "base/error.h"
+#include "ops/finite.h"
 #include "processor/observing/output_error.h"
 
 namespace modelslim {
 
-void CheckScales(const QuantizedWeight& weight, const std::string& name) {
+void CheckScales(const QuantizedWeight& weight, Parameter& source) {
   const int64_t row = HasBadScale(weight);
   if (row < 0) return;
+  const ConstView values = source.Get();
+  if (const std::optional<int64_t> at = FirstNotFinite(values.Rows(row, row + 1))) {
+    ThrowNotFinite(source.name(), values, row * values.cols() + *at, source.modified());
+  }
+  throw Error(
+      ErrorCode::kInvalidModel,
+      fmt::format("{}: row {} holds numbers that {} has no scale for", source.name(), row, DTypeName(source.dtype())),
+      "convert the checkpoint to another type (float32 has the finest scales), or exclude this layer");
+}
+
+void ThrowNotFinite(const std::string& name, const ConstView& values, int64_t index, bool changed) {
+  const std::string found =
+      fmt::format("{}: row {} holds {}", name, index / values.cols(), NotFiniteName(values, index));
+  if (!changed) {
+    throw Error(ErrorCode::kInvalidModel, found,
+                "check the source checkpoint (its file may be damaged), or exclude this layer");
+  }
+  const bool half = values.dtype == DType::kF16;
   throw Error(ErrorCode::kInvalidModel,
-              name + ": row " + std::to_string(row) + " holds NaN, infinity, or values too large to scale",
-              "check the source checkpoint (its file may be damaged), or exclude this layer");
+              fmt::format("{} after the steps before this one changed it ({})", found, DTypeName(values.dtype)),
+              std::string(half ? "float16 ends at 65504: convert the checkpoint to bfloat16 and quantize that, or "
+                               : "look at the weights of this layer and those that it is smoothed with, or ") +
+                  "smooth less (a smaller alpha), or exclude this layer from the steps that change it");
 }
 
 LinearResult::LinearResult() = default;
@@ -20,7 +45,7 @@ LinearResult::~LinearResult() = default;
 const QuantizedWeight& LinearResult::Weight(LinearModule& module) {
   if (!weight_) {
     weight_ = QuantizeWeight(module.weight().Get(), spec);
-    CheckScales(*weight_, module.weight().name());
+    CheckScales(*weight_, module.weight());
   }
   return *weight_;
 }

@@ -47,8 +47,11 @@ class LinearResult : public ModuleResult {
   bool can_be_made_again_ = true;
 };
 
-// Throws Error(kInvalidModel) naming `name` and the row when a scale is no finite positive number.
-void CheckScales(const QuantizedWeight& weight, const std::string& name);
+// Throws Error(kInvalidModel) when a scale of `weight`, which was made from `source`, is no finite positive number:
+// naming the row, and whether the checkpoint has it so or an earlier step made it so.
+void CheckScales(const QuantizedWeight& weight, Parameter& source);
+// The same for element `index` of a weight: `changed` when steps of the recipe have made it what it is.
+[[noreturn]] void ThrowNotFinite(const std::string& name, const ConstView& values, int64_t index, bool changed);
 
 // The result of `module` when it was quantized, else null.
 LinearResult* QuantizedResult(LinearModule& module);

@@ -38,7 +38,7 @@ class CalibratingForward : public LinearForward {
       spec_.weight.ssz_float_type = x.dtype;
       spec_.weight.keep_fp8_values = true;
       codes_ = QuantizeWeight(module.weight().Get(), spec_.weight);
-      CheckScales(*codes_, module.weight().name());
+      CheckScales(*codes_, module.weight());
     }
     if (!packed_) {
       const Tensor fake = Dequantize(*codes_, module.weight().dtype());
@@ -226,7 +226,7 @@ void Deploy(LinearModule& module) {
     const GptqFactor& factor = forward->stage()->Factor(spec.gptq->percdamp, dtype, module.weight().name());
     QuantizedWeight weight =
         FromGptq(Gptq(module.weight().Get(), factor, *spec.gptq, module.weight().name()), *spec.gptq, dtype);
-    CheckScales(weight, module.weight().name());
+    CheckScales(weight, module.weight());
     result->SetWeight(std::move(weight), /*can_be_made_again=*/false);
   } else if (std::optional<QuantizedWeight> codes = forward->TakeCodes()) {
     result->SetWeight(std::move(*codes), /*can_be_made_again=*/true);
