@@ -118,6 +118,8 @@ std::unique_ptr<TokenizerParts> ReadSentencePiece(std::string_view bytes, const 
   const PrependScheme scheme = !prefix ? PrependScheme::kNever : fast ? PrependScheme::kFirst : PrependScheme::kStart;
   parts->pre_tokenizer = MakeMetaspace(kBlank, scheme, /*split=*/false);
   parts->SetAddedTokens(AddedTokensOf(file, config));
+  // The slow class puts the prefix in front of any text and takes it away again where a special token comes first.
+  if (!fast) parts->dropped_at_start = parts->model->Find("\u2581");
   PutLlamaTokens(config, *parts);
   return parts;
 }

@@ -124,6 +124,8 @@ void Tokenizer::EncodeRaw(std::string_view text, bool at_start, EncodeState& sta
   parts_->raw_matcher.Split(text, found);
   for (const auto& part : found) {
     if (part.id >= 0) {
+      const bool behind_one = ids.size() == 1 && ids[0] == parts_->dropped_at_start && found[0].id < 0;
+      if (behind_one && parts_->IsSpecial(part.id)) ids.clear();
       ids.push_back(part.id);
       continue;
     }

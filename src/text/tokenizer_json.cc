@@ -248,6 +248,7 @@ void ReadPostProcessor(const JsonRef& node, PostProcessor& out) {
 }  // namespace
 
 std::unique_ptr<TokenizerParts> ReadTokenizerJson(const JsonRef& root) {
+  root.AsObject();
   auto parts = std::make_unique<TokenizerParts>();
   if (const JsonRef node = root["normalizer"]) parts->normalizer = ReadNormalizer(node);
   if (const JsonRef node = root["pre_tokenizer"]) parts->pre_tokenizer = ReadPreTokenizer(node);

@@ -74,6 +74,11 @@ std::optional<int32_t> TokenizerParts::Find(const std::string& token) const {
   return model->Find(token);
 }
 
+bool TokenizerParts::IsSpecial(int32_t id) const {
+  return std::any_of(added.begin(), added.end(),
+                     [id](const AddedToken& token) { return token.special && token.id == id; });
+}
+
 void TokenizerParts::SetAddedTokens(std::vector<AddedToken> listed) {
   const auto vocabulary_size = static_cast<int64_t>(model->vocabulary().size());
   int64_t largest = -1;

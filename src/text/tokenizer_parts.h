@@ -26,12 +26,16 @@ struct TokenizerParts {
   PreTokenizerPtr pre_tokenizer;  // may be null: one piece
   bool bytes = false;             // pieces reach the model as bytes
   PostProcessor post_processor;
-  std::vector<AddedToken> added;         // with their final ids
+  std::vector<AddedToken> added;  // with their final ids
+  // A token that is dropped where it alone stands before a special one at the start of the text.
+  std::optional<int32_t> dropped_at_start;
   AddedTokenMatcher raw_matcher;         // in the text as it is
   AddedTokenMatcher normalized_matcher;  // in the normalized text
 
   // The id of an added token or of one of the vocabulary.
   std::optional<int32_t> Find(const std::string& token) const;
+  // Whether `id` is that of a special added token.
+  bool IsSpecial(int32_t id) const;
   // Where the pieces end as bytes' stand-ins and the model knows them all, bytes are handed over as they are. To be
   // called when model and pre-tokenizer are there.
   void LeaveBytesIfPossible();
