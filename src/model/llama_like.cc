@@ -195,7 +195,7 @@ constexpr std::string_view kOptional[] = {
 bool IsLlamas(std::string_view rest) {
   return std::find(std::begin(kRequired), std::end(kRequired), rest) != std::end(kRequired) ||
          std::find(std::begin(kOptional), std::end(kOptional), rest) != std::end(kOptional) ||
-         rest.ends_with("_scale_inv");
+         rest.ends_with("_scale_inv") || rest.starts_with("self_attn.rotary_emb.");
 }
 
 // An output of a run, which is looked at again when it is verified: scales and offsets stand beside its weights. No

@@ -178,7 +178,7 @@ class SourcesTest(harness.WholeTest):
 
     def test_ballast_is_not_told(self):
         model = self.model("old", **SMALL)
-        self.add(model, "model.layers.0.self_attn.rotary_emb.inv_freq")
+        self.add(model, "model.layers.0.self_attn.rotary_emb.inv_freq", "model.layers.1.self_attn.rotary_emb.cos_cached")
         _, done = self.weights(model, self.dynamic)
         self.assertNotIn("inv_freq", done.stdout)
 

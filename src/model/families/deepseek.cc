@@ -79,7 +79,7 @@ DeepseekFamily::DeepseekFamily(std::string_view adapter, const DeepseekConfig& c
   layout_.rest = HeadModules({sizes_.vocab, sizes_.hidden, config.dtype, config.tied});
   layout_.rest[1].params.front().dtype = traits.norm_dtype;
   layout_.rest[2].params.front().dtype = traits.head_dtype;
-  layout_.ignored_suffixes = {".rotary_emb.inv_freq"};
+  layout_.ignored_suffixes = {".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached"};
 }
 
 double DeepseekFamily::NormEps(const ModuleInfo& module) const {

@@ -30,7 +30,7 @@ class DenseFamily : public DecoderFamily {
     layout_.dtype = config.dtype;
     for (int64_t i = 0; i < sizes_.layers; ++i) layout_.blocks.push_back(MakeBlockInfo(i));
     layout_.rest = HeadModules({sizes_.vocab, sizes_.hidden, config.dtype, config.tied});
-    layout_.ignored_suffixes = {".rotary_emb.inv_freq"};
+    layout_.ignored_suffixes = {".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached"};
     layout_.window = config.window;
   }
 

@@ -61,7 +61,7 @@ class Qwen3NextFamily : public DecoderFamily {
     layout_.rest = HeadModules({sizes_.vocab, sizes_.hidden, config.dtype, config.tied});
     layout_.left_out_prefixes = {"mtp."};
     layout_.window = config.window;
-    layout_.ignored_suffixes = {".rotary_emb.inv_freq"};
+    layout_.ignored_suffixes = {".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached"};
   }
 
   // input_layernorm runs in its ordinary form, with the weight 1 + w rounded to its type: that is what smoothing
