@@ -15,11 +15,9 @@
 namespace modelslim {
 namespace {
 
-// What the process comes to hold beside tensors, measured on the golden cases: what the program itself needs; for each
-// compute thread its stack and its corner of the heap, and the scratch of the kernels where blocks are forwarded; for
-// each tensor of the output its place in the queue's, the ledger's and the journal's books.
-constexpr uint64_t kKibi = 1024, kFixed = 256 * kKibi, kOfATensor = 3 * kKibi / 2;
-constexpr uint64_t kOfAThread = 64 * kKibi, kOfAForwardingThread = 768 * kKibi;
+// What the process comes to hold beside tensors: for each compute thread its stack, its corner of the heap and the
+// scratch of the kernels; for each tensor of the output its place in the queue's, the ledger's and the journal's books.
+constexpr uint64_t kFixed = uint64_t{1} << 20, kOfAThread = uint64_t{1} << 20, kOfATensor = 1024;
 // The writer's queue evens out a disk that stalls.
 constexpr uint64_t kLongestQueue = uint64_t{192} << 20;
 
@@ -43,8 +41,7 @@ class Planner {
     for (const BlockMemory& block : blocks_) largest_output_ = std::max(largest_output_, block.largest_output());
     MeasureRest();
     ReturnFreeMemory();
-    const uint64_t of_a_thread = inputs.tokens() > 0 ? kOfAForwardingThread : kOfAThread;
-    base_ = AnonymousMemory() + kFixed + of_a_thread * static_cast<uint64_t>(ComputeThreads());
+    base_ = AnonymousMemory() + kFixed + kOfAThread * static_cast<uint64_t>(ComputeThreads());
     if (inputs.plan == nullptr) return;
     base_ += kOfATensor * inputs.plan->layout.tensors.size() + std::min(kWriteBufferBytes, largest_output_);
   }
@@ -87,9 +84,7 @@ class Planner {
     const uint64_t least = Least(work);
     const uint64_t wanted = std::clamp((base_ + work) / 4, largest_output_, std::max(kLongestQueue, largest_output_));
     plan.queue_bytes = std::min(wanted, largest_output_ + limit_ - least);
-    // More than is written at all never waits.
-    const uint64_t written = inputs_.plan == nullptr ? 0 : inputs_.plan->layout.total_size;
-    plan.estimated_peak = std::max(least - largest_output_ + std::min(plan.queue_bytes, written), inputs_.peak_so_far);
+    plan.estimated_peak = std::max(least - largest_output_ + plan.queue_bytes, inputs_.peak_so_far);
     return plan;
   }
 
