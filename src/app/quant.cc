@@ -14,10 +14,12 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "runner/ledger.h"
 #include "runner/memory_plan.h"
 #include "runner/publish.h"
 #include "runner/run.h"
+#include "tensor/buffers.h"
 
 namespace modelslim {
 namespace {
@@ -35,6 +37,7 @@ MemoryPlan PlanSessionMemory(const Session& session, const TokenBatch* batch, co
   MemoryInputs inputs{.family = *session.family, .source = *session.weights, .plan = &session.plan};
   if (batch != nullptr) inputs.offsets = batch->offsets;
   inputs.measure_errors = given.verify;
+  held.Note(HighWaterOfAnonymousMemory());  // reading a tokenizer may be over between two looks
   inputs.peak_so_far = held.peak();
   return PlanMemory(inputs, given.memory.empty() ? 0 : ParseMemory(given.memory));
 }
@@ -87,6 +90,7 @@ void Quantize(JobArguments arguments, std::ostream& out) {
   std::optional<VerifyReport> verified;
   if (given.verify) options.check = [&] { verified = ReadBack(given.save_path); };
   const RunReport report = Execute(session->plan, *session->weights, data, identity, options);
+  LogDebug("tensors took at most " + FormatBytes(MemoryOfTensors().peak));
   PrintSummary(*session, report, verified ? &*verified : nullptr, held.peak(), out);
 }
 

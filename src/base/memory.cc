@@ -14,6 +14,8 @@
 #include <exception>
 #include <fstream>
 #include <mutex>
+#include <sstream>
+#include <string>
 #include <thread>
 
 #include "base/cgroup.h"
@@ -35,6 +37,20 @@ uint64_t AnonymousMemory() {
   uint64_t size = 0, resident = 0, shared = 0;
   if (!(file >> size >> resident >> shared) || resident < shared) return 0;
   return (resident - shared) * page;
+}
+
+uint64_t HighWaterOfAnonymousMemory() {
+  std::ifstream file("/proc/self/status");
+  uint64_t high = 0, files = 0;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string key;
+    uint64_t kibibytes = 0;
+    if (!(words >> key >> kibibytes)) continue;
+    if (key == "VmHWM:") high = kibibytes;
+    if (key == "RssFile:" || key == "RssShmem:") files += kibibytes;
+  }
+  return high > files ? (high - files) * 1024 : 0;
 }
 
 void ReturnFreeMemory() {
@@ -78,6 +94,12 @@ PeakMemory::~PeakMemory() {
   }
   state_->stop.notify_all();
   if (state_->thread.joinable()) state_->thread.join();
+}
+
+void PeakMemory::Note(uint64_t bytes) const {
+  uint64_t most = state_->peak;
+  while (bytes > most && !state_->peak.compare_exchange_weak(most, bytes)) {
+  }
 }
 
 uint64_t PeakMemory::peak() const {

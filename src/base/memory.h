@@ -12,6 +12,10 @@ uint64_t OfferedMemory();
 // Anonymous (not file-backed) resident memory of the process now. Bytes; 0 where the system does not say.
 uint64_t AnonymousMemory();
 
+// The most of it so far, as far as the system knows: the high-water mark of all resident memory less the pages of files
+// now. Close as long as few pages of files have come since; bytes, 0 where the system does not say.
+uint64_t HighWaterOfAnonymousMemory();
+
 // Gives back to the system what the heap holds and nobody uses, as far as it can.
 void ReturnFreeMemory();
 
@@ -23,6 +27,8 @@ class PeakMemory {
   PeakMemory(const PeakMemory&) = delete;
   PeakMemory& operator=(const PeakMemory&) = delete;
   uint64_t peak() const;
+  // Something larger was seen by other means.
+  void Note(uint64_t bytes) const;
 
  private:
   struct State;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/progress.h"
@@ -15,9 +16,13 @@
 namespace modelslim {
 namespace {
 
-// What the process comes to hold beside tensors: for each compute thread its stack, its corner of the heap and the
-// scratch of the kernels; for each tensor of the output its place in the queue's, the ledger's and the journal's books.
-constexpr uint64_t kFixed = uint64_t{1} << 20, kOfAThread = uint64_t{1} << 20, kOfATensor = 1024;
+// What the process comes to hold beside large tensors: for each compute thread its stack and its corner of the heap,
+// and the scratch of the kernels where there are forwards; for each tensor of the output its place in the books of the
+// queue, the ledger and the journal.
+constexpr uint64_t kFixed = uint64_t{64} << 10, kOfAThread = uint64_t{64} << 10, kScratch = uint64_t{192} << 10,
+                   kOfATensor = 512;
+// Tensors that are too small to come straight from the system leave holes in the heap.
+constexpr uint64_t kHoles = uint64_t{4} << 20;
 // The writer's queue evens out a disk that stalls.
 constexpr uint64_t kLongestQueue = uint64_t{192} << 20;
 
@@ -41,9 +46,15 @@ class Planner {
     for (const BlockMemory& block : blocks_) largest_output_ = std::max(largest_output_, block.largest_output());
     MeasureRest();
     ReturnFreeMemory();
-    base_ = AnonymousMemory() + kFixed + kOfAThread * static_cast<uint64_t>(ComputeThreads());
+    const uint64_t before = AnonymousMemory();
+    LogDebug("memory before the weights: " + FormatBytes(before) + ", at most so far " +
+             FormatBytes(inputs.peak_so_far));
+    const auto threads = static_cast<uint64_t>(ComputeThreads());
+    base_ = before + kFixed + threads * (kOfAThread + (inputs.tokens() > 0 ? kScratch : 0));
     if (inputs.plan == nullptr) return;
-    base_ += kOfATensor * inputs.plan->layout.tensors.size() + std::min(kWriteBufferBytes, largest_output_);
+    uint64_t largest = 0;  // whether mapped or not: it passes through the buffer
+    for (const OutputTensor& tensor : inputs.plan->layout.tensors) largest = std::max(largest, tensor.bytes());
+    base_ += kOfATensor * inputs.plan->layout.tensors.size() + std::min(kWriteBufferBytes, largest);
   }
 
   MemoryPlan Plan() const {
@@ -74,7 +85,7 @@ class Planner {
   uint64_t Work(int64_t rows, Keep keep) const {
     uint64_t most = rest_;
     for (const BlockMemory& block : blocks_) most = std::max(most, block.Peak(rows, keep));
-    return most;
+    return most + std::min(most, kHoles);
   }
 
   // With a queue of the largest tensor: less cannot be had, since that one is always let in.
@@ -84,6 +95,8 @@ class Planner {
     const uint64_t least = Least(work);
     const uint64_t wanted = std::clamp((base_ + work) / 4, largest_output_, std::max(kLongestQueue, largest_output_));
     plan.queue_bytes = std::min(wanted, largest_output_ + limit_ - least);
+    LogDebug("memory planned: " + FormatBytes(base_) + " for the program and its books, " + FormatBytes(work) +
+             " for work, " + FormatBytes(plan.queue_bytes) + " for the writer's queue");
     plan.estimated_peak = std::max(least - largest_output_ + plan.queue_bytes, inputs_.peak_so_far);
     return plan;
   }

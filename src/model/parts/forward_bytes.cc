@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/parallel.h"
 #include "kernels/attention.h"
 
 namespace modelslim {
@@ -75,8 +76,14 @@ uint64_t LatentAttentionBytes(const MlaSizes& sizes, const ForwardForm& form, in
   const AttentionShape shape{.heads = sizes.heads, .kv_heads = sizes.heads, .dim = sizes.qk(), .v_dim = sizes.v};
   const AttentionShape one_head{
       .heads = sizes.heads, .kv_heads = 1, .dim = sizes.kv_lora + sizes.rope, .v_dim = sizes.kv_lora};
-  const auto scratch = [&](const AttentionShape& of) {
-    return AttentionScratch(of, form.rows, form.longest, form.dtype, form.dtype);
+  const auto scratch = [&](const AttentionShape& of) -> uint64_t {
+    if (index > 0) return AttentionScratch(of, form.longest, form.longest, form.dtype, form.dtype);
+    if (form.dtype == DType::kF32) return AttentionScratch(of, form.rows, form.longest, form.dtype, form.dtype);
+    // A head of a sample on each thread, and the scores of some of its rows.
+    constexpr int64_t kQueries = 64;
+    const auto head = static_cast<uint64_t>(form.longest * (2 * of.dim + of.v_dim)) * DTypeSize(form.dtype);
+    const auto scores = static_cast<uint64_t>(kQueries * form.longest) * (sizeof(float) + DTypeSize(form.dtype));
+    return static_cast<uint64_t>(ComputeThreads()) * (head + scores);
   };
   const uint64_t attend = form.absorbed
                               ? form.bytes(q + latent + absorbed) +

@@ -29,8 +29,8 @@ struct ExpertSizes {
 };
 uint64_t ExpertsBytes(const ExpertSizes& sizes, int64_t hidden, const ForwardForm& form);
 
-// Queries, keys and values of a latent attention from their projections to the attended values; `index` elements beside
-// them belong to an indexer.
+// Queries, keys and values of a latent attention from their projections to the attended values. With `index` elements
+// beside them for an indexer samples are attended to one by one, else by EagerAttention().
 uint64_t LatentAttentionBytes(const MlaSizes& sizes, const ForwardForm& form, int64_t index = 0);
 
 }  // namespace modelslim
