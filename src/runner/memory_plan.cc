@@ -97,7 +97,11 @@ class Planner {
     plan.queue_bytes = std::min(wanted, largest_output_ + limit_ - least);
     LogDebug("memory planned: " + FormatBytes(base_) + " for the program and its books, " + FormatBytes(work) +
              " for work, " + FormatBytes(plan.queue_bytes) + " for the writer's queue");
-    plan.estimated_peak = std::max(least - largest_output_ + plan.queue_bytes, inputs_.peak_so_far);
+    // More than is written at all never waits.
+    const uint64_t written = inputs_.plan == nullptr ? 0 : inputs_.plan->layout.total_size;
+    // The high-water mark misses what pages of files have come since.
+    const uint64_t so_far = inputs_.peak_so_far + inputs_.peak_so_far / 16;
+    plan.estimated_peak = std::max(least - largest_output_ + std::min(plan.queue_bytes, written), so_far);
     return plan;
   }
 
