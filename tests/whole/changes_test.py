@@ -16,8 +16,8 @@ class ChangesTest(harness.WholeTest):
 
     def setUp(self):
         super().setUp()
-        harness.write_calibration(self.dir / "calib.jsonl", samples=12, repeat=6)
-        self.source = self.model(hidden_size=256, intermediate_size=768, num_hidden_layers=10, vocab_size=2048)
+        harness.write_calibration(self.dir / "calib.jsonl", samples=6, repeat=4)
+        self.source = self.model(hidden_size=128, intermediate_size=384, num_hidden_layers=10, vocab_size=1024)
         self.weights = self.source / "model.safetensors"
         self.path = self.recipe()
         self.journal = self.out / ".modelslim" / "journal.jsonl"
@@ -145,7 +145,9 @@ class ChangesTest(harness.WholeTest):
         self.assertSameProducts(self.clean(), self.out)
 
     def test_numbers_of_the_journal(self):
-        clean = self.clean()
+        clean, left = self.clean(), self.dir / "left"
+        self.interrupted()
+        self.out.rename(left)
         for key, value in (
             ("unit", -1), ("unit", 2**31), ("unit", 1e300), ("unit", 10**40), ("unit", "0"), ("unit", 7), ("tensors", {}),
             ("tensors", {"model.layers.9.mlp.up_proj.weight": "0" * 32}), ("hidden", {"file": "hidden-0", "dtype": "F64", "hash": ""}),
@@ -153,13 +155,14 @@ class ChangesTest(harness.WholeTest):
             ("facts", '{"tensors":[],"experts":[{"name":"e","tokens":[1e300]}]}'),
         ):  # fmt: skip
             with self.subTest(key, value=value):
-                self.interrupted()
+                shutil.copytree(left, self.out)
                 lines = self.journal.read_text().splitlines()
                 last = json.loads(lines[-1])
                 last[key] = value
                 self.journal.write_text("\n".join([*lines[:-1], json.dumps(last)]) + "\n")
                 self.quantized(self.source, self.path)
                 self.assertSameProducts(clean, self.out)
+                shutil.rmtree(self.out)
 
     # ---- reading back ----
 
