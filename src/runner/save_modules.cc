@@ -64,16 +64,18 @@ class Saver {
   }
 
  private:
-  // What a step has made of numbers that were finite ends the run.
-  void RefuseNotFinite(const Parameter& parameter, const ConstView& values) const {
+  // What a step has made of numbers that were finite ends the run. values: rows [begin, begin + ...) of the parameter.
+  void RefuseNotFinite(const Parameter& parameter, const ConstView& values, int64_t begin = 0) const {
     const std::optional<int64_t> at = FirstNotFinite(values);
     if (!at) return;
     const bool stored = plan_.checkpoint->Find(parameter.info().name) != nullptr;  // else a step made the parameter
     if (stored) {
-      const Tensor original = source_.Load(parameter.info());
+      const bool part = values.shape != parameter.info().shape;
+      const Tensor original =
+          part ? source_.LoadRows(parameter.info(), begin, begin + values.rows()) : source_.Load(parameter.info());
       if (FirstNotFinite(original.view())) return;
     }
-    ThrowNotFinite(parameter.name(), values, *at, /*changed=*/true);
+    ThrowNotFinite(parameter.name(), values, *at, /*changed=*/true, begin);
   }
 
   // Nothing here computes with such numbers: whoever loads the output does.
@@ -92,6 +94,7 @@ class Saver {
     for (int64_t begin = 0; begin < count; begin += rows) {
       ThrowIfStopped();
       Tensor values = parameter.LoadRows(begin, std::min(count, begin + rows));
+      RefuseNotFinite(parameter, values.view(), begin);
       noted = noted || NoteNotFinite(parameter.name(), values.view(), begin * planned.shape[1]);
       if (values.dtype() != planned.dtype) values = ConvertTo(std::as_const(values).view(), planned.dtype);
       writer_->PutRows(parameter.name(), begin, std::move(values));

@@ -24,9 +24,9 @@ void CheckScales(const QuantizedWeight& weight, Parameter& source) {
       "convert the checkpoint to another type (float32 has the finest scales), or exclude this layer");
 }
 
-void ThrowNotFinite(const std::string& name, const ConstView& values, int64_t index, bool changed) {
+void ThrowNotFinite(const std::string& name, const ConstView& values, int64_t index, bool changed, int64_t first_row) {
   const std::string found =
-      fmt::format("{}: row {} holds {}", name, index / values.cols(), NotFiniteName(values, index));
+      fmt::format("{}: row {} holds {}", name, first_row + index / values.cols(), NotFiniteName(values, index));
   if (!changed) {
     throw Error(ErrorCode::kInvalidModel, found,
                 "check the source checkpoint (its file may be damaged), or exclude this layer");

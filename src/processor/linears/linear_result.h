@@ -50,8 +50,10 @@ class LinearResult : public ModuleResult {
 // Throws Error(kInvalidModel) when a scale of `weight`, which was made from `source`, is no finite positive number:
 // naming the row, and whether the checkpoint has it so or an earlier step made it so.
 void CheckScales(const QuantizedWeight& weight, Parameter& source);
-// The same for element `index` of a weight: `changed` when steps of the recipe have made it what it is.
-[[noreturn]] void ThrowNotFinite(const std::string& name, const ConstView& values, int64_t index, bool changed);
+// The same for element `index` of a weight, or of its rows from `first_row` on: `changed` when steps of the recipe have
+// made it what it is.
+[[noreturn]] void ThrowNotFinite(const std::string& name, const ConstView& values, int64_t index, bool changed,
+                                 int64_t first_row = 0);
 
 // The result of `module` when it was quantized, else null.
 LinearResult* QuantizedResult(LinearModule& module);
