@@ -16,12 +16,13 @@
 namespace modelslim {
 namespace {
 
-// What the process comes to hold beside large tensors: for each compute thread its stack and its corner of the heap,
-// and the scratch of the kernels where there are forwards; for each tensor of the output its place in the books of the
-// queue, the ledger and the journal.
-constexpr uint64_t kFixed = uint64_t{64} << 10, kOfAThread = uint64_t{64} << 10, kScratch = uint64_t{192} << 10,
-                   kOfATensor = 512;
-// Tensors that are too small to come straight from the system leave holes in the heap.
+// What the process comes to hold beside tensors, measured on the golden cases: what the program itself needs; for each
+// compute thread its stack and its corner of the heap, and the scratch of the kernels where blocks are forwarded; for
+// each tensor of the output its place in the queue's, the ledger's and the journal's books.
+constexpr uint64_t kKibi = 1024, kFixed = 192 * kKibi, kOfATensor = 3 * kKibi / 2;
+constexpr uint64_t kOfAThread = 64 * kKibi, kOfAForwardingThread = 768 * kKibi;
+// Tensors that are too small to come straight from the system leave holes in the heap; beside forwards they are lost
+// in the rounding of everything else.
 constexpr uint64_t kHoles = uint64_t{4} << 20;
 // The writer's queue evens out a disk that stalls.
 constexpr uint64_t kLongestQueue = uint64_t{192} << 20;
@@ -49,8 +50,8 @@ class Planner {
     const uint64_t before = AnonymousMemory();
     LogDebug("memory before the weights: " + FormatBytes(before) + ", at most so far " +
              FormatBytes(inputs.peak_so_far));
-    const auto threads = static_cast<uint64_t>(ComputeThreads());
-    base_ = before + kFixed + threads * (kOfAThread + (inputs.tokens() > 0 ? kScratch : 0));
+    const uint64_t of_a_thread = inputs.tokens() > 0 ? kOfAForwardingThread : kOfAThread;
+    base_ = before + kFixed + of_a_thread * static_cast<uint64_t>(ComputeThreads());
     if (inputs.plan == nullptr) return;
     uint64_t largest = 0;  // whether mapped or not: it passes through the buffer
     for (const OutputTensor& tensor : inputs.plan->layout.tensors) largest = std::max(largest, tensor.bytes());
@@ -85,7 +86,7 @@ class Planner {
   uint64_t Work(int64_t rows, Keep keep) const {
     uint64_t most = rest_;
     for (const BlockMemory& block : blocks_) most = std::max(most, block.Peak(rows, keep));
-    return most + std::min(most, kHoles);
+    return inputs_.tokens() > 0 ? most : most + std::min(most / 2, kHoles);
   }
 
   // With a queue of the largest tensor: less cannot be had, since that one is always let in.
