@@ -53,8 +53,10 @@ class DeepseekV3Family : public DeepseekFamily {
   std::vector<std::string> Parts(int block) const override { return {LayerName(block) + ".self_attn"}; }
 
   uint64_t ForwardBytes(int block, const ForwardForm& form) const override {
+    ForwardForm own = form;
+    if (config_.IsMtp(block)) own.dtype = DType::kF32;  // what enters the layer is a product with its f32 norms
     const uint64_t layer =
-        DecoderLayerBytes(sizes_.hidden, LatentAttentionBytes(config_.mla, form), MlpBytes(block, form), form);
+        DecoderLayerBytes(sizes_.hidden, LatentAttentionBytes(config_.mla, own), MlpBytes(block, own), own);
     return config_.IsMtp(block) ? MtpBytes(form, layer) : layer;
   }
 
