@@ -125,6 +125,8 @@ class Case:
 
     def check_output(self, out):
         """An output of a run that ended well is accepted by verify, and holds no secret."""
+        if not out.exists():  # a recipe without a saver writes nothing
+            return
         self.expect(not (out / ".modelslim").exists(), "the work directory stays after the end")
         left = [name for name in os.listdir(out) if name.endswith(".partial")]
         self.expect(not left, "unfinished files after the end", str(left))

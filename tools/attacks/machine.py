@@ -17,6 +17,11 @@ from attacks.program import Setting
 KINDS = [STATIC, DYNAMIC, SMOOTHED, STATIC.replace("part_file_size: 0", "part_file_size: 1")]
 
 
+def stamps(directory):
+    """Every file below it with its size and time; nothing where there is no such directory."""
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(directory.rglob("*"))}
+
+
 class Reference:
     """A model, a recipe, and the output of an undisturbed run, `whole`, with the seconds that it took."""
 
@@ -42,6 +47,7 @@ class Reference:
     def cut_off(self, out, number=signal.SIGKILL):
         """Starts a run and ends it somewhere on the way. True where it was still going on."""
         case = self.case
+        before = stamps(case.folder / out)
         process = case.program.start(self.arguments(out), case.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         moment = case.rng.uniform(0.0, 1.1) * self.seconds
         case.lines.append(f"# {signal.Signals(number).name} after {moment:.3f} s of: quant ... --save_path {out}")
@@ -55,7 +61,7 @@ class Reference:
             process.kill()
             case.expect(False, f"hangs after {signal.Signals(number).name}")
         # Before the program has so much as started, a signal ends it as it ends any process.
-        early = number == signal.SIGKILL or not (case.folder / out).exists()
+        early = number == signal.SIGKILL or stamps(case.folder / out) == before
         allowed = (0, STOPPED, -number) if early else (0, STOPPED)
         case.expect(process.returncode in allowed, f"status {process.returncode} after {signal.Signals(number).name}")
         case.check_guarded()
