@@ -11,7 +11,7 @@ import time
 
 from attacks import mutation
 from attacks.case import STOPPED, final_names
-from attacks.material import DYNAMIC, SMOOTHED, STATIC
+from attacks.material import DYNAMIC, ORDINARY, SMOOTHED, STATIC
 from attacks.program import Setting
 
 KINDS = [STATIC, DYNAMIC, SMOOTHED, STATIC.replace("part_file_size: 0", "part_file_size: 1")]
@@ -27,7 +27,7 @@ class Reference:
 
     def __init__(self, case, model=None, recipe=None):
         self.case = case
-        self.source = case.material.model(case, model)
+        self.source = case.material.model(case, model or case.rng.choice(ORDINARY))  # every recipe of KINDS runs on them
         self.recipe = case.material.recipe(case, recipe or case.rng.choice(KINDS))
         case.material.data(case, 6)
         case.guard(self.source)
@@ -72,7 +72,7 @@ class Reference:
 
     def unfinished(self, out):
         """A run that left something to go on with; false where none could be caught."""
-        for _ in range(4):
+        for _ in range(20):
             if self.cut_off(out) and (self.case.folder / out / ".modelslim" / "journal.jsonl").exists():
                 return True
             shutil.rmtree(self.case.folder / out, ignore_errors=True)
