@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "base/words.h"
 #include "io/json.h"
 #include "model/family.h"
 
@@ -15,12 +16,6 @@ JsonArray ToJson(const std::vector<std::string_view>& names) {
   JsonArray array;
   for (const std::string_view name : names) array.push_back(Json(name));
   return array;
-}
-
-std::string Joined(const std::vector<std::string_view>& names) {
-  std::string text;
-  for (const std::string_view name : names) text += (text.empty() ? "" : ", ") + std::string(name);
-  return text;
 }
 
 }  // namespace

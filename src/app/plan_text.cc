@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/progress.h"
+#include "base/words.h"
 #include "io/json_writer.h"
 #include "plan/lost_tensors.h"
 
@@ -112,10 +113,10 @@ void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOp
     fmt::print(out, "data     none needed\n");
   }
   if (plan.writes) {
-    fmt::print(out, "output   {}, model_quant_type {}, {} tensors, {} in {} file{}\n",
+    fmt::print(out, "output   {}, model_quant_type {}, {} tensors, {} in {}\n",
                session.arguments.save_path.empty() ? "(no --save_path given)" : session.arguments.save_path.string(),
                plan.globals.model_quant_type, plan.layout.tensors.size(), FormatBytes(plan.layout.total_size),
-               plan.layout.shards.size(), plan.layout.shards.size() == 1 ? "" : "s");
+               Counted(plan.layout.shards.size(), "file"));
   } else {
     fmt::print(out, "output   nothing is written\n");
   }

@@ -12,6 +12,7 @@
 #include "app/verify_parts.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/words.h"
 #include "io/model_directory.h"
 #include "model/family.h"
 #include "model/open_weights.h"
@@ -103,11 +104,8 @@ void CompareWithSource(const VerifiedOutput& output, const std::vector<SavedLaye
 }  // namespace
 
 std::string VerifySummary(const VerifyReport& report) {
-  const auto counted = [](size_t count, const char* what) {
-    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-  };
-  if (!report.problems.empty()) return counted(report.problems.size(), "problem");
-  return report.warnings.empty() ? "all well" : "as it was written; " + counted(report.warnings.size(), "warning");
+  if (!report.problems.empty()) return Counted(report.problems.size(), "problem");
+  return report.warnings.empty() ? "all well" : "as it was written; " + Counted(report.warnings.size(), "warning");
 }
 
 VerifyReport VerifyOutput(const fs::path& directory, const VerifyOptions& options) {

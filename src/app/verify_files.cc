@@ -21,7 +21,7 @@ namespace {
 constexpr std::array<std::string_view, 6> kTokenizers = {"tokenizer.json", "vocab.json", "tokenizer.model",
                                                          "spiece.model",   "vocab.txt",  "tiktoken.model"};
 
-bool Exists(const fs::path& path) {
+bool IsFile(const fs::path& path) {
   std::error_code ignored;
   return fs::is_regular_file(path, ignored);
 }
@@ -50,7 +50,7 @@ void CheckAgainstLedger(const VerifiedOutput& output, Problems& problems) {
   for (const JsonMember& member : *files) {
     if (!StaysInside(member.key)) {
       problems.Add(fmt::format("{}: files: {} leads out of the directory", kLedgerFile, member.key));
-    } else if (!Exists(output.PathOf(member.key))) {
+    } else if (!IsFile(output.PathOf(member.key))) {
       problems.Add(member.key + " is missing; it was written with the output");
     } else if (HashHex(ReadTextFile(output.PathOf(member.key))) != HashIn(member.value)) {
       problems.Add(member.key + ": the bytes on disk are not those that were written");
@@ -82,10 +82,10 @@ void CheckHash(const std::string& name, const ConstView& view, const JsonObject&
 }  // namespace
 
 void VerifyFiles(const VerifiedOutput& output, Problems& problems) {
-  if (!Exists(output.PathOf("config.json"))) problems.Add("config.json is missing; no server starts without it");
+  if (!IsFile(output.PathOf("config.json"))) problems.Add("config.json is missing; no server starts without it");
   for (const std::string_view name : kReadByServers) {
     const fs::path path = output.PathOf(std::string(name));
-    if (!Exists(path)) continue;
+    if (!IsFile(path)) continue;
     try {
       RequireJsonObject(ReadTextFile(path), path.string());
     } catch (const Error& error) {
@@ -94,7 +94,7 @@ void VerifyFiles(const VerifiedOutput& output, Problems& problems) {
   }
   if (output.ledger) return CheckAgainstLedger(output, problems);  // which knows whether the source had a tokenizer
   if (std::none_of(kTokenizers.begin(), kTokenizers.end(),
-                   [&](std::string_view name) { return Exists(output.PathOf(std::string(name))); })) {
+                   [&](std::string_view name) { return IsFile(output.PathOf(std::string(name))); })) {
     problems.Add("tokenizer.json is missing, and so is every other kind of tokenizer");
   }
 }

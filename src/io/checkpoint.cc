@@ -38,11 +38,6 @@ bool StaysInside(const std::string& file) {
   return true;
 }
 
-bool Exists(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
 // Files that no index names but that are numbered as shards are: "model-00002-of-00003.safetensors".
 struct NumberedFiles {
   std::map<std::string, std::set<std::string>> by_total;  // "00003" -> the files that say so

@@ -18,11 +18,6 @@ constexpr std::string_view kPointer = "version https://git-lfs.github.com/spec/"
   throw Error(ErrorCode::kInvalidModel, where.string() + ": " + what, tip);
 }
 
-bool Exists(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
 std::vector<fs::path> EntriesOf(const fs::path& directory) {
   std::vector<fs::path> entries;
   std::error_code error;
@@ -127,6 +122,11 @@ void RefuseHubCache(const fs::path& directory) {
 }
 
 }  // namespace
+
+bool Exists(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
 
 bool IsModelFile(std::string_view name) {
   if (name.ends_with("index.json")) return false;

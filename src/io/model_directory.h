@@ -9,6 +9,9 @@
 
 namespace modelslim {
 
+// Whether something is there under this name, or where it leads as a link. False too for what cannot be looked at.
+bool Exists(const fs::path& path);
+
 // Whether a file of this name belongs to a model beside its weights: configuration, tokenizer, chat template, code. All
 // of them go into the output; index files, which the output has its own of, do not count.
 bool IsModelFile(std::string_view name);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/words.h"
 #include "io/checkpoint.h"
 #include "io/json_ref.h"
 #include "model/checkpoint_facts.h"
@@ -62,12 +63,6 @@ std::vector<std::string_view> AllConfigTypes() {
     all.insert(all.end(), architecture.config_types.begin(), architecture.config_types.end());
   }
   return all;
-}
-
-std::string Listed(const std::vector<std::string_view>& names) {
-  std::string text;
-  for (const std::string_view name : names) text += (text.empty() ? "" : ", ") + std::string(name);
-  return text;
 }
 
 }  // namespace
@@ -140,12 +135,12 @@ std::string AdaptersFor(std::string_view type) {
   for (const FamilyEntry& entry : Families()) {
     if (Contains(entry.config_types, type)) names.push_back(entry.adapter);
   }
-  return Listed(names);
+  return Joined(names);
 }
 
 [[noreturn]] void RefuseType(const FamilyEntry& entry, const std::string& type, const std::string& not_llama) {
   const std::string found = type.empty() ? "no model_type" : "\"" + type + "\"";
-  const std::string expected = "config.json: model_type: expected " + Listed(entry.config_types);
+  const std::string expected = "config.json: model_type: expected " + Joined(entry.config_types);
   if (entry.adapter == kDefault) {
     throw Error(ErrorCode::kUnsupported,
                 expected + ", found " + found + ", which cannot be computed as Llama either: " + not_llama,

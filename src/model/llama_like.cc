@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/words.h"
 #include "io/checkpoint.h"
 #include "io/json_ref.h"
 #include "io/quote.h"
@@ -150,16 +151,10 @@ constexpr std::string_view kForeignWords[] = {"multiplier",
                                               "depth_scal",
                                               "value_residual"};
 
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
-  return lower;
-}
-
 // A value that says what Llama does anyway.
 bool SaysLlama(const Json& value) {
   if (IsOff(value)) return true;
-  const std::string text = value.string() == nullptr ? "" : Lower(*value.string());
+  const std::string text = value.string() == nullptr ? "" : LowerAscii(*value.string());
   return text.find("rms") != std::string::npos || text == "none" || text == "rope" || text == "full_attention";
 }
 
@@ -168,7 +163,7 @@ std::string ForeignKey(const Json& config) {
   const Json* const rms_eps = config.Find("rms_norm_eps");
   const bool has_rms_eps = rms_eps != nullptr && !rms_eps->is_null();
   for (const JsonMember& member : *config.object()) {
-    const std::string key = Lower(member.key);
+    const std::string key = LowerAscii(member.key);
     if (IsKnownKey(key)) continue;
     const bool foreign = std::any_of(std::begin(kForeignWords), std::end(kForeignWords),
                                      [&](std::string_view word) { return key.find(word) != std::string::npos; });
@@ -178,7 +173,7 @@ std::string ForeignKey(const Json& config) {
     return member.key + " is " + member.value.Dump().substr(0, 80) + ", which Llama does not have";
   }
   const Json* const position = config.Find("position_embedding_type");
-  if (position != nullptr && position->string() != nullptr && !Lower(*position->string()).starts_with("ro"))
+  if (position != nullptr && position->string() != nullptr && !LowerAscii(*position->string()).starts_with("ro"))
     return "position_embedding_type is " + Quote(*position->string());
   return "";
 }
@@ -237,7 +232,7 @@ std::string WhyNotLlama(const Json& config, const Checkpoint& checkpoint) {
   const Json* const type = config.Find("model_type");
   if (type != nullptr && type->string() != nullptr) {
     for (const Twin& twin : kTwins) {
-      if (Lower(*type->string()) == twin.type) return std::string(twin.difference);
+      if (LowerAscii(*type->string()) == twin.type) return std::string(twin.difference);
     }
   }
   if (std::string key = ForeignKey(config); !key.empty()) return key;

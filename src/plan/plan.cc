@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/installation.h"
+#include "base/words.h"
 #include "io/hash.h"
 #include "plan/activation_types.h"
 #include "plan/copied_files.h"
@@ -65,7 +66,7 @@ void ReportRouterBias(const Family& family, const Checkpoint& checkpoint, ModelP
   if (rounded == 0) return;
   plan.Inform(first,
               "26.1.0 rounds the routers' correction bias to " + std::string(DTypeName(family.layout().dtype)) +
-                  ", and servers read it as F32 (" + std::to_string(rounded) + (rounded == 1 ? " layer" : " layers") +
+                  ", and servers read it as F32 (" + Counted(rounded, "layer") +
                   "); its numbers are reproduced. Give --mend f32-router-bias to keep what the checkpoint holds");
 }
 

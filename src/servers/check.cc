@@ -8,6 +8,8 @@
 #include <map>
 #include <utility>
 
+#include "base/words.h"
+
 namespace modelslim {
 namespace {
 
@@ -28,16 +30,13 @@ int64_t LayerNumber(std::string_view name) {
   return number;
 }
 
-std::string Count(size_t count, std::string_view one) {
-  return fmt::format("{} {}{}", count, one, count == 1 ? "" : "s");
-}
 std::string Example(const std::vector<std::string>& names) {
   return names.size() == 1 ? "" : ", for example " + names.front();
 }
 // "6 layers of type W8A16, for example model.layers.0.self_attn.q_proj"; the name alone where there is one.
 std::string Subject(const std::vector<std::string>& names, std::string_view what) {
   return names.size() == 1 ? fmt::format("{} ({})", names.front(), what)
-                           : fmt::format("{} {}{}", Count(names.size(), "layer"), what, Example(names));
+                           : fmt::format("{} {}{}", Counted(names.size(), "layer"), what, Example(names));
 }
 
 class Checker {
@@ -80,7 +79,7 @@ class Checker {
       if (types.find(layer.type) == std::string::npos) types += (types.empty() ? "" : ", ") + layer.type;
     }
     if (names.empty()) return;
-    const std::string subject = fmt::format("{} of type {} ({}{}): {}", row.what, types, Count(names.size(), "layer"),
+    const std::string subject = fmt::format("{} of type {} ({}{}): {}", row.what, types, Counted(names.size(), "layer"),
                                             ", for example " + names.front(), row.reason);
     Report(subject, std::move(names), row.verdicts, fmt::format("exclude \"*{}\"", row.suffix), &row);
   }
@@ -128,7 +127,7 @@ class Checker {
     }
     constexpr Verdict kOneType = {Outcome::kRefused, "a fused layer has one type"};
     const std::string subject = fmt::format("{} that servers fuse would hold different types ({})",
-                                            Count(mixed.size(), "layer group"), example);
+                                            Counted(mixed.size(), "layer group"), example);
     constexpr Verdict kFirstType = {Outcome::kWrong, "it reads all parts by the type of the first"};
     Report(subject, std::move(mixed), {kOneType, kOneType, kFirstType, kOneType},
            "give all parts of a group the same type");

@@ -1,5 +1,7 @@
 #include "config/recipe/coerce.h"
 
+#include "base/words.h"
+
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -40,16 +42,8 @@ std::optional<int64_t> IntegerOf(std::string_view text) {
   return rest.empty() ? std::optional(value) : std::nullopt;
 }
 
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
 std::optional<bool> BoolOf(std::string_view text) {
-  const std::string word = Lower(text);
+  const std::string word = LowerAscii(text);
   for (std::string_view each : {"1", "t", "true", "y", "yes", "on"}) {
     if (word == each) return true;
   }

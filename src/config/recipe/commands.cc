@@ -2,6 +2,7 @@
 
 #include <ostream>
 
+#include "base/words.h"
 #include "config/recipe/coerce.h"
 #include "config/schema/schema_builder.h"
 #include "io/json_make.h"
@@ -33,16 +34,12 @@ Loaded Load(const std::string& file, std::ostream& err) {
   return loaded;
 }
 
-std::string Count(size_t count, std::string_view what) {
-  return std::to_string(count) + " " + std::string(what) + (count == 1 ? "" : "s");
-}
-
 std::string Summary(const Recipe& recipe) {
   std::string text(EnumName(recipe.api_version));
   if (recipe.v0) return text + ", " + std::string(V0QuantTypeName(recipe.v0->calib_cfg.effective.type));
   const TextSpec* spec = recipe.text();
   if (spec == nullptr) return text;
-  text += ", " + Count(spec->process.size(), "processor") + ", " + Count(spec->save.size(), "saver");
+  text += ", " + Counted(spec->process.size(), "processor") + ", " + Counted(spec->save.size(), "saver");
   return text;
 }
 
@@ -123,10 +120,10 @@ int RecipeCheck(const std::vector<std::string>& files, std::ostream& out, std::o
     if (errors > 0) status = 1;
     out << file << ": ";
     if (errors > 0)
-      out << Count(errors, "error");
+      out << Counted(errors, "error");
     else
       out << "ok (" << Summary(loaded.recipe) << ")";
-    if (warnings > 0) out << ", " << Count(warnings, "warning");
+    if (warnings > 0) out << ", " << Counted(warnings, "warning");
     out << "\n";
   }
   return status;

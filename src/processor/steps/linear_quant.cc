@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "base/words.h"
 #include "config/recipe/quant_mode.h"
 #include "processor/observing/output_error.h"
 
@@ -221,8 +222,8 @@ class LinearQuant : public Processor {
     std::string list = fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<int64_t>(listed), ", "));
     if (names.size() > listed) list += fmt::format(" and {} more", names.size() - listed);
     throw Error(ErrorCode::kSpec,
-                fmt::format("{}: no calibration token reached {} layer{} whose input must be seen: {}", path(),
-                            layers.size(), layers.size() == 1 ? "" : "s", list),
+                fmt::format("{}: no calibration token reached {} whose input must be seen: {}", path(),
+                            Counted(layers.size(), "layer"), list),
                 "use more or longer calibration samples, let idle experts borrow (--idle-experts pool or all-tokens), "
                 "give these layers a per_token activation, or exclude them");
   }
