@@ -47,8 +47,10 @@ class Saver {
     if (parameter.ComesInRows()) return InPieces(parameter, *planned);
     const bool changed = parameter.modified();
     SharedTensor values = parameter.Take();
-    if (changed) RefuseNotFinite(parameter, values.view());
-    NoteNotFinite(parameter.name(), values.view());
+    if (const std::optional<int64_t> at = FirstNotFinite(values.view())) {
+      if (changed) RefuseMadeHere(parameter, values.view(), *at);
+      Note(parameter.name(), values.view(), *at);
+    }
     if (values.dtype() != planned->dtype) values = ConvertTo(values.view(), planned->dtype);
     writer_->Put(parameter.name(), std::move(values));
     parameter.Release();
@@ -64,10 +66,9 @@ class Saver {
   }
 
  private:
-  // What a step has made of numbers that were finite ends the run. values: rows [begin, begin + ...) of the parameter.
-  void RefuseNotFinite(const Parameter& parameter, const ConstView& values, int64_t begin = 0) const {
-    const std::optional<int64_t> at = FirstNotFinite(values);
-    if (!at) return;
+  // What a step has made of numbers that were finite ends the run. values: rows [begin, begin + ...) of the parameter;
+  // element `at` of them is not finite.
+  void RefuseMadeHere(const Parameter& parameter, const ConstView& values, int64_t at, int64_t begin = 0) const {
     const bool stored = plan_.checkpoint->Find(parameter.info().name) != nullptr;  // else a step made the parameter
     if (stored) {
       const bool part = values.shape != parameter.info().shape;
@@ -75,15 +76,12 @@ class Saver {
           part ? source_.LoadRows(parameter.info(), begin, begin + values.rows()) : source_.Load(parameter.info());
       if (FirstNotFinite(original.view())) return;
     }
-    ThrowNotFinite(parameter.name(), values, *at, /*changed=*/true, begin);
+    ThrowNotFinite(parameter.name(), values, at, /*changed=*/true, begin);
   }
 
-  // Nothing here computes with such numbers: whoever loads the output does.
-  bool NoteNotFinite(const std::string& name, const ConstView& values, int64_t first = 0) {
-    const std::optional<int64_t> at = FirstNotFinite(values);
-    if (!at) return false;
-    facts_->not_finite.push_back({name, std::string(NotFiniteName(values, *at)), first + *at});
-    return true;
+  // Nothing here computes with such numbers: whoever loads the output does. `first`: of values, in the whole tensor.
+  void Note(const std::string& name, const ConstView& values, int64_t at, int64_t first = 0) {
+    facts_->not_finite.push_back({name, std::string(NotFiniteName(values, at)), first + at});
   }
 
   void InPieces(Parameter& parameter, const OutputTensor& planned) {
@@ -94,8 +92,11 @@ class Saver {
     for (int64_t begin = 0; begin < count; begin += rows) {
       ThrowIfStopped();
       Tensor values = parameter.LoadRows(begin, std::min(count, begin + rows));
-      RefuseNotFinite(parameter, values.view(), begin);
-      noted = noted || NoteNotFinite(parameter.name(), values.view(), begin * planned.shape[1]);
+      if (const std::optional<int64_t> at = FirstNotFinite(values.view())) {
+        RefuseMadeHere(parameter, values.view(), *at, begin);
+        if (!noted) Note(parameter.name(), values.view(), *at, begin * planned.shape[1]);
+        noted = true;
+      }
       if (values.dtype() != planned.dtype) values = ConvertTo(std::as_const(values).view(), planned.dtype);
       writer_->PutRows(parameter.name(), begin, std::move(values));
     }
@@ -112,7 +113,7 @@ class Saver {
     linear.input = result.input;
     if (Parameter* bias = module.bias()) {
       linear.bias = bias->Get();
-      NoteNotFinite(bias->name(), linear.bias);
+      if (const std::optional<int64_t> at = FirstNotFinite(linear.bias)) Note(bias->name(), linear.bias, *at);
     }
     WriteAscendLinear(std::move(linear), plan_.family->layout().dtype, plan_.compat,
                       [this](const std::string& name, Tensor value) { writer_->Put(name, std::move(value)); });
