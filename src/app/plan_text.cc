@@ -25,7 +25,8 @@ std::map<std::string, TypeRow> CountTypes(const RunPlan& plan) {
   for (const BlockInfo& block : plan.family->layout().blocks) {
     for (const ModuleInfo& module : block.modules) {
       if (module.kind != ModuleKind::kLinear) continue;
-      TypeRow& row = rows[std::string(TypeName(plan.model.linears.find(module.name)->second.mode, plan.compat))];
+      TypeRow& row =
+          rows[std::string(TypeName(plan.model.decisions.linear(module.name).mode, plan.model.options.compat))];
       ++row.linears;
       row.weights += static_cast<uint64_t>(module.out_features() * module.in_features());
     }
@@ -41,8 +42,8 @@ uint64_t BytesRead(const RunPlan& plan) {
 
 void PrintSteps(const RunPlan& plan, std::ostream& out) {
   std::map<std::string, std::map<std::string, int64_t>> made;  // entry -> type -> layers
-  for (const auto& [name, decision] : plan.model.linears) {
-    if (!decision.by.empty()) ++made[decision.by][std::string(TypeName(decision.mode, plan.compat))];
+  for (const auto& [name, decision] : plan.model.decisions.linears) {
+    if (!decision.by.empty()) ++made[decision.by][std::string(TypeName(decision.mode, plan.model.options.compat))];
   }
   const auto print = [&](const std::string& path, const std::string& type, std::string_view needs) {
     std::string what;
@@ -124,7 +125,7 @@ void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOp
              FormatBytes(plan.writes ? plan.layout.total_size : 0), FormatBytes(options.peak_memory));
   if (!plan.unused.empty()) fmt::print(out, "warning  not in the output:\n");
   for (const std::string& line : LossLines(plan.unused)) fmt::print(out, "         {}\n", line);
-  for (const PlanNote& note : plan.model.notes) {
+  for (const PlanNote& note : plan.model.notes.all()) {
     fmt::print(out, "{}  {}: {}\n", note.kind == PlanNote::Kind::kWarning ? "warning" : "note   ", note.where,
                note.text);
   }
@@ -147,16 +148,16 @@ std::string PlanJson(const Session& session, const TokenBatch* batch, const Plan
   json["bytes_written"] = Json(plan.writes ? plan.layout.total_size : uint64_t{0});
   json["peak_memory"] = Json(options.peak_memory);
   json["model_quant_type"] = Json(plan.globals.model_quant_type);
-  for (const auto& [name, decision] : plan.model.linears) {
+  for (const auto& [name, decision] : plan.model.decisions.linears) {
     Json entry{JsonObject()};
-    entry["type"] = Json(TypeName(decision.mode, plan.compat));
+    entry["type"] = Json(TypeName(decision.mode, plan.model.options.compat));
     entry["by"] = Json(decision.by);
     if (!decision.shadowed.empty())
       entry["shadowed"] = Json(JsonArray(decision.shadowed.begin(), decision.shadowed.end()));
     json["linears"][name] = std::move(entry);
   }
   json["notes"] = Json(JsonArray());
-  for (const PlanNote& note : plan.model.notes) {
+  for (const PlanNote& note : plan.model.notes.all()) {
     Json entry{JsonObject()};
     entry["kind"] = Json(note.kind == PlanNote::Kind::kWarning ? "warning" : "note");
     entry["where"] = Json(note.where);

@@ -245,14 +245,14 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments) {
   ChooseRecipe(*session);
   OpenCheckpoint(session->arguments, *session);
   PlanOptions options;
-  options.compat.december_2025 = session->arguments.december_2025;
-  options.compat.fp8_for_vllm = session->arguments.fp8_type == kFp8TypeOfVllm;
+  options.steps.compat.december_2025 = session->arguments.december_2025;
+  options.steps.compat.fp8_for_vllm = session->arguments.fp8_type == kFp8TypeOfVllm;
   options.servers = ChooseServers(session->arguments.servers, session->arguments.server_version);
   options.drop = session->arguments.drop;
   for (const std::string& mend : session->arguments.mends) {
-    options.mends.*FindMend(mend).on = true;
+    options.steps.mends.*FindMend(mend).on = true;
   }
-  if (options.mends.f32_router_bias) session->family->KeepRouterBias(*session->checkpoint);
+  if (options.steps.mends.f32_router_bias) session->family->KeepRouterBias(*session->checkpoint);
   session->plan =
       MakePlan(session->recipe, *session->family, *session->checkpoint, session->arguments.model_path, options);
   return session;

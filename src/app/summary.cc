@@ -32,14 +32,14 @@ Bits BitsPerWeight(const Session& session) {
     for (const ModuleInfo& module : block.modules) {
       if (module.kind != ModuleKind::kLinear) continue;
       const auto count = static_cast<double>(module.out_features() * module.in_features());
-      const LinearDecision& decision = plan.model.linears.find(module.name)->second;
+      const LinearDecision& decision = plan.model.decisions.linear(module.name);
       weights += count;
       code_bits += count * WeightBits(decision.mode, 8.0 * static_cast<double>(DTypeSize(module.params.front().dtype)));
     }
   }
   for (const OutputTensor& tensor : plan.layout.tensors) {
     const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
-    if (plan.model.linears.count(module) > 0) all_bits += 8.0 * static_cast<double>(tensor.bytes());
+    if (plan.model.decisions.linears.count(module) > 0) all_bits += 8.0 * static_cast<double>(tensor.bytes());
   }
   return weights == 0 ? Bits{} : Bits{code_bits / weights, all_bits / weights};
 }

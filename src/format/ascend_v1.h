@@ -8,17 +8,10 @@
 #include <vector>
 
 #include "format/layout.h"
+#include "tensor/compat.h"
 #include "tensor/quant_mode.h"
 
 namespace modelslim {
-
-// Differences between the two reference versions that show in the files, and what is ours.
-struct Compat {
-  bool december_2025 =
-      false;  // bias carries its linear's type; deq_scale is always f32; no "optional"; older type order
-  bool fp8_for_vllm =
-      false;  // fp8 layers have the type that vLLM-Ascend knows them by (kFp8TypeOfVllm); not a reference's
-};
 
 // What the description calls a type.
 std::string_view TypeName(QuantMode mode, const Compat& compat);

@@ -36,12 +36,12 @@ std::string EditedConfig(const std::string& source, const fs::path& path, const 
     changed = text->object()->Erase("quantization_config") || changed;
   }
   std::vector<std::string_view> modes;
-  for (const auto& [name, decision] : plan.linears) modes.push_back(QuantModeName(decision.mode));
-  for (const auto& [key, value] : family.ConfigEdits(modes, plan.static_fa)) {
+  for (const auto& [name, decision] : plan.decisions.linears) modes.push_back(QuantModeName(decision.mode));
+  for (const auto& [key, value] : family.ConfigEdits(modes, plan.decisions.static_fa)) {
     object->Set(key, ParseJson(value, "edit of config.json"));
     changed = true;
   }
-  if (plan.unties_embeddings) {
+  if (plan.decisions.unties_embeddings) {
     object->Set("tie_word_embeddings", Json(false));
     changed = true;
   }
@@ -62,7 +62,7 @@ std::vector<CopiedFile> FilesToCopy(const fs::path& model_path, const Family& fa
       if (IsNeededFile(name))
         throw Error(ErrorCode::kSecurity, entry.path().string() + ": expected a file of the model, found " + what,
                     "put the file itself in the place of the link (a copy, or download it again)");
-      plan.Warn(entry.path().string(), "is " + what + ", so it is not copied into the output");
+      plan.notes.Warn(entry.path().string(), "is " + what + ", so it is not copied into the output");
       continue;
     }
     if (!entry.is_regular_file(ignored)) continue;

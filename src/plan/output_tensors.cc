@@ -10,8 +10,8 @@ constexpr const char* kQuarotFile = "optional/quarot.safetensors";
 
 class Collector {
  public:
-  Collector(const ModelLayout& layout, const ModelPlan& plan, const Compat& compat)
-      : layout_(layout), plan_(plan), compat_(compat) {}
+  Collector(const ModelLayout& layout, const Decisions& decisions, const Compat& compat)
+      : layout_(layout), decisions_(decisions), compat_(compat) {}
 
   std::vector<OutputTensor> Collect() {
     for (const BlockInfo& block : layout_.blocks) {
@@ -26,22 +26,23 @@ class Collector {
 
  private:
   void AddModule(const ModuleInfo& module) {
-    const auto decision = plan_.linears.find(module.name);
-    if (decision != plan_.linears.end()) {
+    const auto decision = decisions_.linears.find(module.name);
+    if (decision != decisions_.linears.end()) {
       for (OutputTensor& tensor : AscendTensors(PlannedOf(module, decision->second), layout_.dtype, compat_)) {
         Add(std::move(tensor));
       }
     } else {
       for (const ParamInfo& param : module.params) AddFloat(param.name, param.dtype, param.shape);
-      const auto bias = plan_.norm_biases.find(module.name);
-      if (bias != plan_.norm_biases.end()) AddFloat(module.name + ".bias", bias->second, module.params.front().shape);
+      const auto bias = decisions_.norm_biases.find(module.name);
+      if (bias != decisions_.norm_biases.end())
+        AddFloat(module.name + ".bias", bias->second, module.params.front().shape);
     }
     AddExtras(module.name);
   }
 
   void AddExtras(const std::string& module) {
-    const auto found = plan_.extras.find(module);
-    if (found == plan_.extras.end()) return;
+    const auto found = decisions_.extras.find(module);
+    if (found == decisions_.extras.end()) return;
     for (const ExtraTensor& extra : found->second) Add({extra.name, extra.dtype, extra.shape, extra.type, 0, 0, 0});
   }
 
@@ -55,7 +56,7 @@ class Collector {
   }
 
   const ModelLayout& layout_;
-  const ModelPlan& plan_;
+  const Decisions& decisions_;
   const Compat& compat_;
   std::vector<OutputTensor> tensors_;
   int unit_ = 0;
@@ -81,17 +82,17 @@ PlannedLinear PlannedOf(const ModuleInfo& module, const LinearDecision& decision
   return planned;
 }
 
-std::vector<OutputTensor> TensorsOf(const ModelLayout& layout, const ModelPlan& plan, const Compat& compat) {
-  return Collector(layout, plan, compat).Collect();
+std::vector<OutputTensor> TensorsOf(const ModelLayout& layout, const Decisions& decisions, const Compat& compat) {
+  return Collector(layout, decisions, compat).Collect();
 }
 
-DescriptionGlobals GlobalsOf(const ModelLayout& layout, const ModelPlan& plan, const Compat& compat) {
+DescriptionGlobals GlobalsOf(const ModelLayout& layout, const Decisions& decisions, const Compat& compat) {
   DescriptionGlobals globals;
   std::vector<QuantMode> modes;
   for (const BlockInfo& block : layout.blocks) {
     for (const ModuleInfo& module : block.modules) {
       if (module.kind != ModuleKind::kLinear) continue;
-      const LinearDecision& decision = plan.linears.find(module.name)->second;
+      const LinearDecision& decision = decisions.linear(module.name);
       modes.push_back(decision.mode);
       // The last writer wins, as in the reference; only grouped types write.
       if (IsMx(decision.mode))
@@ -106,14 +107,14 @@ DescriptionGlobals GlobalsOf(const ModelLayout& layout, const ModelPlan& plan, c
     }
   }
   globals.model_quant_type = ModelQuantType(modes, compat);
-  globals.kv_c8 = plan.kv_c8;
-  if (plan.static_fa) globals.fa_quant_type = "FAKQuant";
-  globals.extra_entries = plan.extra_entries;
-  if (plan.quarot) {
-    globals.quarot =
-        DescriptionGlobals::Quarot{plan.quarot->max_tp_size, plan.quarot->heads_layers, plan.quarot->kronecker_layers};
+  globals.kv_c8 = decisions.kv_c8;
+  if (decisions.static_fa) globals.fa_quant_type = "FAKQuant";
+  globals.extra_entries = decisions.extra_entries;
+  if (decisions.quarot) {
+    globals.quarot = DescriptionGlobals::Quarot{decisions.quarot->max_tp_size, decisions.quarot->heads_layers,
+                                                decisions.quarot->kronecker_layers};
   }
-  if (plan.global_rotation) globals.global_rotation_file = kQuarotFile;
+  if (decisions.global_rotation) globals.global_rotation_file = kQuarotFile;
   return globals;
 }
 

@@ -12,9 +12,9 @@ namespace modelslim {
 
 // In write order: blocks as they are processed, modules in pre-order of the module tree, then what is outside of the
 // blocks.
-std::vector<OutputTensor> TensorsOf(const ModelLayout& layout, const ModelPlan& plan, const Compat& compat);
+std::vector<OutputTensor> TensorsOf(const ModelLayout& layout, const Decisions& decisions, const Compat& compat);
 
-DescriptionGlobals GlobalsOf(const ModelLayout& layout, const ModelPlan& plan, const Compat& compat);
+DescriptionGlobals GlobalsOf(const ModelLayout& layout, const Decisions& decisions, const Compat& compat);
 
 // The Linear as the format sees it.
 PlannedLinear PlannedOf(const ModuleInfo& module, const LinearDecision& decision);

@@ -92,11 +92,11 @@ class Reporter {
         const std::string nearest = NearestWord(pattern.text, candidates);
         if (!nearest.empty()) text += fmt::format("; did you mean '{}'?", nearest);
       }
-      plan_.Warn(PlaceOf(recipe_, pattern.pos, fmt::format("{}.{}[{}]", config.path, key, i)), text);
+      plan_.notes.Warn(PlaceOf(recipe_, pattern.pos, fmt::format("{}.{}[{}]", config.path, key, i)), text);
     }
     if (general.empty()) return;
-    plan_.Inform(PlaceOf(recipe_, list.pos, fmt::format("{}.{}", config.path, key)),
-                 general + ": for layers that other models have; this one has none to act on");
+    plan_.notes.Inform(PlaceOf(recipe_, list.pos, fmt::format("{}.{}", config.path, key)),
+                       general + ": for layers that other models have; this one has none to act on");
   }
 
   // Returns how many it selects.
@@ -106,17 +106,17 @@ class Reporter {
     for (const std::string& name : Candidates(names_, entry.target)) {
       if (!entry.selection->Selects(name)) continue;
       ++chosen;
-      const auto decision = plan_.linears.find(name);
-      if (decision == plan_.linears.end()) continue;
+      const auto decision = plan_.decisions.linears.find(name);
+      if (decision == plan_.decisions.linears.end()) continue;
       const std::vector<std::string>& later = decision->second.shadowed;
       if (std::find(later.begin(), later.end(), config.path) != later.end()) ++shadowed;
     }
     const std::string where = PlaceOf(recipe_, config.pos, config.path);
     if (chosen == 0) {
-      plan_.Warn(where, fmt::format("{} selects nothing", config.type));
+      plan_.notes.Warn(where, fmt::format("{} selects nothing", config.type));
     } else if (shadowed > 0) {
-      plan_.Inform(where, fmt::format("{} of the {} layers it selects were taken by an earlier entry, which wins",
-                                      shadowed, chosen));
+      plan_.notes.Inform(where, fmt::format("{} of the {} layers it selects were taken by an earlier entry, which wins",
+                                            shadowed, chosen));
     }
     return chosen;
   }

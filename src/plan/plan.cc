@@ -42,16 +42,8 @@ const SaverConfig* FindSaver(const TextSpec& spec) {
   return saver;
 }
 
-void StartDecisions(const Family& family, ModelPlan& plan) {
-  for (const BlockInfo& block : family.layout().blocks) {
-    for (const ModuleInfo& module : block.modules) {
-      if (module.kind == ModuleKind::kLinear) plan.linears.emplace(module.name, LinearDecision{});
-    }
-  }
-}
-
 // Routers whose correction bias the model holds in a narrower type than the checkpoint.
-void ReportRouterBias(const Family& family, const Checkpoint& checkpoint, ModelPlan& plan) {
+void ReportRouterBias(const Family& family, const Checkpoint& checkpoint, PlanNotes& notes) {
   int64_t rounded = 0;
   std::string first;
   for (const BlockInfo& block : family.layout().blocks) {
@@ -64,10 +56,10 @@ void ReportRouterBias(const Family& family, const Checkpoint& checkpoint, ModelP
     }
   }
   if (rounded == 0) return;
-  plan.Inform(first,
-              "26.1.0 rounds the routers' correction bias to " + std::string(DTypeName(family.layout().dtype)) +
-                  ", and servers read it as F32 (" + Counted(rounded, "layer") +
-                  "); its numbers are reproduced. Give --mend f32-router-bias to keep what the checkpoint holds");
+  notes.Inform(first,
+               "26.1.0 rounds the routers' correction bias to " + std::string(DTypeName(family.layout().dtype)) +
+                   ", and servers read it as F32 (" + Counted(rounded, "layer") +
+                   "); its numbers are reproduced. Give --mend f32-router-bias to keep what the checkpoint holds");
 }
 
 void RefusePrior(const TextSpec& spec) {
@@ -78,7 +70,7 @@ void RefusePrior(const TextSpec& spec) {
 
 void ReportLosses(RunPlan& plan, const std::vector<std::string>& drop, const fs::path& model_path) {
   for (const std::string& pattern : CheckLosses(plan.unused, drop, model_path.string())) {
-    plan.model.Warn("--drop " + pattern, "matches no tensor that would be lost");
+    plan.model.notes.Warn("--drop " + pattern, "matches no tensor that would be lost");
   }
 }
 
@@ -112,17 +104,16 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
   RunPlan plan;
   plan.family = &family;
   plan.checkpoint = &checkpoint;
-  plan.compat = options.compat;
-  plan.model.december_2025 = options.compat.december_2025;
-  plan.model.mends = options.mends;
+  plan.model.options = options.steps;
   plan.processors = MakeProcessors(spec.process, family);
   plan.unused = GroupUnused(family.layout(), checkpoint, CheckAgainstCheckpoint(family.layout(), checkpoint));
   ReportLosses(plan, options.drop, model_path);
   if (spec.runner == RunnerKind::kDpLayerWise || spec.runner == RunnerKind::kModelWise) {
-    plan.model.Warn(recipe.file, "runner " + std::string(EnumName(spec.runner)) +
-                                     ": this version works in one process, layer by layer; the result is the same");
+    plan.model.notes.Warn(recipe.file,
+                          "runner " + std::string(EnumName(spec.runner)) +
+                              ": this version works in one process, layer by layer; the result is the same");
   }
-  StartDecisions(family, plan.model);
+  plan.model.decisions.Start(family.layout());
   for (const auto& processor : plan.processors) {
     RefuseQuantized(*processor, family, plan.model);
     processor->Plan(family, plan.model);
@@ -131,15 +122,16 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
   plan.needs_data = plan.data_passes > 0;
   if (plan.needs_data) plan.pass_types = PlanActivationTypes(family, plan.processors, plan.model);
   ReportPatterns(recipe, spec.process, family, plan.model);
-  ReportRouterBias(family, checkpoint, plan.model);
+  ReportRouterBias(family, checkpoint, plan.model.notes);
   if (const SaverConfig* saver = FindSaver(spec)) {
     plan.names.part_gib = saver->part_file_size;
   } else {
     plan.writes = false;
-    plan.model.Warn(recipe.file, "the recipe has no saver (spec.save), so nothing will be written");
+    plan.model.notes.Warn(recipe.file, "the recipe has no saver (spec.save), so nothing will be written");
   }
-  plan.globals = GlobalsOf(family.layout(), plan.model, plan.compat);
-  plan.layout = LayOut(TensorsOf(family.layout(), plan.model, plan.compat), plan.names);
+  const Compat& compat = plan.model.options.compat;
+  plan.globals = GlobalsOf(family.layout(), plan.model.decisions, compat);
+  plan.layout = LayOut(TensorsOf(family.layout(), plan.model.decisions, compat), plan.names);
   ReportServers(recipe, spec.process, options.servers, plan);
   plan.copied = FilesToCopy(model_path, family, plan.model);
   Cost(plan);
@@ -150,10 +142,10 @@ std::string PlanIdentity(const RunPlan& plan, const std::string& recipe_text, co
   Hasher hasher;
   hasher.Update(std::string(kProgramVersion) + " journal 2\n");
   hasher.Update(recipe_text + "\n" + calibration_hash + "\n" + plan.checkpoint->Fingerprint() + "\n");
-  hasher.Update(std::string(plan.family->name()) + (plan.compat.december_2025 ? " 2025-12\n" : "\n"));
-  if (plan.compat.fp8_for_vllm) hasher.Update(std::string(kFp8TypeOfVllm) + "\n");
+  hasher.Update(std::string(plan.family->name()) + (plan.model.options.compat.december_2025 ? " 2025-12\n" : "\n"));
+  if (plan.model.options.compat.fp8_for_vllm) hasher.Update(std::string(kFp8TypeOfVllm) + "\n");
   for (const MendName& mend : AllMends()) {
-    if (plan.model.mends.*mend.on) hasher.Update("mend " + std::string(mend.name) + "\n");
+    if (plan.model.options.mends.*mend.on) hasher.Update("mend " + std::string(mend.name) + "\n");
   }
   for (const OutputShard& shard : plan.layout.shards) hasher.Update(shard.file + "\n" + shard.header);
   for (const CopiedFile& file : plan.copied) hasher.Update(file.name + "\n" + file.hash + "\n" + file.content);

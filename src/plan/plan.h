@@ -44,7 +44,6 @@ struct RunPlan {
   PassTypes pass_types;  // with data
   int data_passes = 0;   // steps that forward each block
   bool writes = true;    // false: the recipe has no saver
-  Compat compat;
   OutputLayout layout;
   ShardNames names;
   DescriptionGlobals globals;
@@ -54,8 +53,7 @@ struct RunPlan {
 };
 
 struct PlanOptions {
-  Compat compat;
-  ModelPlan::Mends mends;
+  StepOptions steps;
   ServerChoice servers = EveryServer();  // whose loaders the notes are about
   std::vector<std::string> drop;         // patterns of tensors that may be lost; see CheckLosses()
 };

@@ -42,17 +42,17 @@ void ReportServers(const Recipe& recipe, const std::vector<ProcessorConfig>& pro
   for (const Finding& finding : CheckServed(ServedOf(plan), plan.family->facts().kept_float)) {
     if (WorstOf(finding.verdicts, servers) <= Outcome::kUnknown) continue;
     std::string where = finding.names.front(), text = FindingText(finding, servers);
-    const auto decision = plan.model.linears.find(where);
+    const auto decision = plan.model.decisions.linears.find(where);
     for (const RecipeEntry& entry : entries) {
-      if (decision == plan.model.linears.end() || entry.config->path != decision->second.by) continue;
+      if (decision == plan.model.decisions.linears.end() || entry.config->path != decision->second.by) continue;
       const Pattern* const pattern = finding.kept != nullptr ? Reaching(entry, finding.names) : nullptr;
       where = PlaceOf(recipe, entry.config->pos, entry.config->path);
       if (pattern != nullptr) text = fmt::format("'{}' makes {}", pattern->text, text);
     }
     if (IsWarning(finding.verdicts, servers)) {
-      plan.model.Warn(std::move(where), std::move(text));
+      plan.model.notes.Warn(std::move(where), std::move(text));
     } else {
-      plan.model.Inform(std::move(where), std::move(text));
+      plan.model.notes.Inform(std::move(where), std::move(text));
     }
   }
 }

@@ -56,8 +56,8 @@ std::string_view IdleExpertsName(IdleExperts idle) {
 
 void RefuseQuantized(const Processor& processor, const Family& family, const ModelPlan& plan) {
   for (const std::string& name : processor.Rewrites(family)) {
-    const auto decision = plan.linears.find(name);
-    if (decision == plan.linears.end()) continue;
+    const auto decision = plan.decisions.linears.find(name);
+    if (decision == plan.decisions.linears.end()) continue;
     const QuantMode mode = decision->second.mode;
     if (mode == QuantMode::kFloat || mode == QuantMode::kW16A16S) continue;
     const std::string& by = decision->second.by;

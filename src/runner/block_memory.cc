@@ -129,7 +129,7 @@ void BlockMemory::AddSave(const ByKeep& held, bool forwarded, uint64_t sampled_b
       const uint64_t missing = (in_memory || changed ? 0 : load) + (in_memory ? 0 : code);
       work[keep] = std::max(work[keep], missing + Saving(module, sampled));
     }
-    const QuantMode mode = inputs_.plan->model.linears.find(module.name)->second.mode;
+    const QuantMode mode = inputs_.plan->model.decisions.linear(module.name).mode;
     const bool sparse = mode == QuantMode::kW16A16S;
     const uint64_t output = sparse                 ? WeightBytes(module)
                             : !IsQuantized(module) ? load
@@ -146,8 +146,8 @@ uint64_t BlockMemory::Peak(int64_t rows, Keep keep) const {
   form.longest = std::min(rows, inputs_.longest());
   form.samples = form.longest > 0 ? std::min<int64_t>(static_cast<int64_t>(inputs_.offsets.size()), rows) : 0;
   if (inputs_.plan != nullptr) {
-    form.absorbed = inputs_.plan->model.static_fa;
-    form.rotates = inputs_.plan->model.quarot.has_value();
+    form.absorbed = inputs_.plan->model.decisions.static_fa;
+    form.rotates = inputs_.plan->model.decisions.quarot.has_value();
   }
   uint64_t peak = 0;
   for (const Moment& moment : moments_) {
@@ -192,7 +192,7 @@ BlockMemory::ByKeep BlockMemory::Multiplying(const ModuleInfo& linear, DType act
 uint64_t BlockMemory::Saving(const ModuleInfo& linear, int64_t sampled_rows) const {
   const uint64_t values = WeightBytes(linear);
   if (!IsQuantized(linear)) return 0;
-  const QuantMode mode = inputs_.plan->model.linears.find(linear.name)->second.mode;
+  const QuantMode mode = inputs_.plan->model.decisions.linear(linear.name).mode;
   const uint64_t packing = IsFourBits(mode) ? Elements(linear) / 2 : 0;
   if (!inputs_.measure_errors) return packing;
   uint64_t comparing = values;
@@ -211,7 +211,7 @@ bool BlockMemory::IsLoaded(const ModuleInfo& linear) const {
 
 bool BlockMemory::IsQuantized(const ModuleInfo& linear) const {
   if (inputs_.plan == nullptr) return false;
-  const QuantMode mode = inputs_.plan->model.linears.find(linear.name)->second.mode;
+  const QuantMode mode = inputs_.plan->model.decisions.linear(linear.name).mode;
   return mode != QuantMode::kFloat && mode != QuantMode::kW16A16S;
 }
 

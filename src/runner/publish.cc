@@ -119,7 +119,7 @@ void PublishOutput(const RunPlan& plan, const RunOptions& options, const RunRepo
   for (const CopiedFile& file : plan.copied) files.Copy(file, options.model_path);
   if (plan.names.part_gib > 0) files.Write(plan.names.stem + ".safetensors.index.json", IndexJson(plan.layout));
   if (!plan.globals.global_rotation_file.empty()) files.Take(plan.globals.global_rotation_file);
-  const std::string description = DescriptionJson(plan.layout, plan.globals, plan.compat);
+  const std::string description = DescriptionJson(plan.layout, plan.globals, plan.model.options.compat);
   LedgerHashes hashes{writer.hashes(), files.hashes()};
   hashes.files[kDescriptionFile] = HashHex(description);
   files.Write(kLedgerFile, LedgerDocument(report.facts, hashes));

@@ -115,14 +115,14 @@ class Saver {
       linear.bias = bias->Get();
       if (const std::optional<int64_t> at = FirstNotFinite(linear.bias)) Note(bias->name(), linear.bias, *at);
     }
-    WriteAscendLinear(std::move(linear), plan_.family->layout().dtype, plan_.compat,
+    WriteAscendLinear(std::move(linear), plan_.family->layout().dtype, plan_.model.options.compat,
                       [this](const std::string& name, Tensor value) { writer_->Put(name, std::move(value)); });
   }
 
   void Measure(LinearModule& module, LinearResult& result, const QuantizedWeight& weight) {
     LedgerEntry entry;
     entry.name = module.name();
-    entry.type = TypeName(result.mode, plan_.compat);
+    entry.type = TypeName(result.mode, plan_.model.options.compat);
     entry.by = result.by;
     entry.range_from = result.range_from;
     if (result.input) entry.input = LedgerEntry::Input{result.input->scale, result.input->offset};

@@ -30,7 +30,7 @@ class AwqTest : public testing::Test {
     const std::optional<fs::path> directory = FindGoldenModel(name);
     if (!directory) return nullptr;
     auto run = std::make_unique<BlockRun>(*directory, model_type);
-    run->plan.mends.awq_gqa = mends;
+    run->plan.options.mends.awq_gqa = mends;
     return run;
   }
 };
@@ -45,7 +45,7 @@ TEST_F(AwqTest, KeepsTheFunction) {
   EXPECT_FALSE(Same(o, Weight(*run, "self_attn.o_proj")));
   EXPECT_FALSE(Same(down, Weight(*run, "mlp.down_proj")));
   EXPECT_LE(LargestDifference(run->Forward(), before), 1e-5);
-  EXPECT_TRUE(run->plan.notes.empty());
+  EXPECT_TRUE(run->plan.notes.all().empty());
 }
 
 // What 26.1.0 does to shared value heads, and that the plan says so.
@@ -57,8 +57,8 @@ TEST_F(AwqTest, LeavesSharedValuesAloneAsTheReferenceDoes) {
   EXPECT_TRUE(Same(v, Weight(*run, "self_attn.v_proj")));
   EXPECT_FALSE(Same(o, Weight(*run, "self_attn.o_proj")));
   EXPECT_GE(LargestDifference(run->Forward(), before), 1e-4);
-  ASSERT_EQ(run->plan.notes.size(), 1u);
-  EXPECT_THAT(run->plan.notes[0].text, testing::HasSubstr("--mend awq-gqa"));
+  ASSERT_EQ(run->plan.notes.all().size(), 1u);
+  EXPECT_THAT(run->plan.notes.all()[0].text, testing::HasSubstr("--mend awq-gqa"));
 }
 
 TEST_F(AwqTest, ChunksChangeNoBit) {

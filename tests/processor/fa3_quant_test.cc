@@ -26,8 +26,8 @@ class Fa3QuantTest : public testing::Test {
 
 TEST_F(Fa3QuantTest, ValuesAreAsPlanned) {
   run_->Run(*MakeFa3Quant(Config()));
-  EXPECT_TRUE(run_->plan.static_fa);
-  const std::vector<ExtraTensor>& planned = run_->plan.extras.at(kAttention);
+  EXPECT_TRUE(run_->plan.decisions.static_fa);
+  const std::vector<ExtraTensor>& planned = run_->plan.decisions.extras.at(kAttention);
   const std::vector<ExtraValue>& made = run_->state().extras.at(kAttention);
   ASSERT_EQ(planned.size(), 6u);
   ASSERT_EQ(made.size(), 6u);
@@ -45,7 +45,7 @@ TEST_F(Fa3QuantTest, ValuesAreAsPlanned) {
     for (int64_t i = 0; value.value.dtype() == DType::kI8 && i < value.value.size(); ++i)
       EXPECT_EQ(value.value.as<int8_t>()[i], 0);
   }
-  const auto& entries = run_->plan.extra_entries;
+  const auto& entries = run_->plan.decisions.extra_entries;
   EXPECT_EQ(std::count(entries.begin(), entries.end(),
                        std::pair<std::string, std::string>(std::string(kAttention) + ".quant_type", "INT8")),
             1);
@@ -66,7 +66,7 @@ TEST_F(Fa3QuantTest, TheFirstEntryWins) {
   run_->Run(*first);
   const float scale = run_->state().extras.at(kAttention)[0].value.as<float>()[0];
   run_->Run(*second);
-  EXPECT_EQ(run_->plan.extras.at(kAttention).size(), 6u);
+  EXPECT_EQ(run_->plan.decisions.extras.at(kAttention).size(), 6u);
   ASSERT_EQ(run_->state().extras.at(kAttention).size(), 6u);
   EXPECT_EQ(run_->state().extras.at(kAttention)[0].value.as<float>()[0], scale);
 }

@@ -11,6 +11,7 @@
 #include "model/model_testing.h"
 #include "model/whole_model.h"
 #include "processor/processor.h"
+#include "processor/walk.h"
 
 namespace modelslim {
 namespace {
@@ -27,11 +28,7 @@ void PrintTo(const FunctionCase& rewriting, std::ostream* out) { *out << rewriti
 void Rewrite(WholeModel& model, const std::vector<ProcessorConfig>& process) {
   const TemporaryDirectory scratch;
   ModelPlan plan;
-  for (const BlockInfo& info : model.family().layout().blocks) {
-    for (const ModuleInfo& module : info.modules) {
-      if (module.kind == ModuleKind::kLinear) plan.linears.emplace(module.name, LinearDecision{});
-    }
-  }
+  plan.decisions.Start(model.family().layout());
   const std::vector<std::unique_ptr<Processor>> steps = MakeProcessors(process, model.family());
   for (const auto& step : steps) {
     RefuseQuantized(*step, model.family(), plan);
@@ -42,12 +39,8 @@ void Rewrite(WholeModel& model, const std::vector<ProcessorConfig>& process) {
   Tensor hidden = model.Embed();
   for (const auto& block : model.blocks()) {
     Tensor next;
-    for (const auto& step : steps) {
-      step->Preprocess(*block, state);
-      if (step->NeedsData()) next = model.Forward(*block, hidden, step->kv_observer());
-      step->Postprocess(*block, state);
-      if (step->ForwardsAgain()) next = model.Forward(*block, hidden);
-    }
+    WalkBlock(steps, *block, state, /*has_next=*/true,
+              [&](Processor& step, bool) { next = model.Forward(*block, hidden, step.kv_observer()); });
     if (next) hidden = std::move(next);
   }
   for (const auto& step : steps) step->PostRun(state);

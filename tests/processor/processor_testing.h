@@ -24,11 +24,7 @@ class BlockRun {
     std::mt19937 random(7);
     std::normal_distribution<float> normal;
     for (int64_t i = 0; i < hidden_.size(); ++i) hidden_.as<float>()[i] = normal(random) * (i % 13 == 0 ? 6.0f : 1.0f);
-    for (const BlockInfo& info : family().layout().blocks) {
-      for (const ModuleInfo& module : info.modules) {
-        if (module.kind == ModuleKind::kLinear) plan.linears.emplace(module.name, LinearDecision{});
-      }
-    }
+    plan.decisions.Start(family().layout());
   }
 
   const Family& family() const { return *model_.family; }

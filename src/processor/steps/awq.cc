@@ -5,26 +5,26 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
-#include <map>
 #include <utility>
 
 #include "base/log.h"
+#include "processor/linears/quant_spec.h"
 #include "processor/observing/part_output.h"
-#include "processor/steps/linear_quant.h"
-#include "processor/steps/subgraphs.h"
+#include "processor/steps/group_step.h"
 #include "quant/smoothing/awq.h"
 #include "quant/smoothing/smooth.h"
 
 namespace modelslim {
 namespace {
 
-class AwqObserver : public InputObserver {
+class AwqObserver : public GroupObserver {
  public:
   explicit AwqObserver(fs::path scratch) : tape_(std::move(scratch)) {}
   void Observe(const ConstView& x, const RowGroups& groups) override {
     for (int64_t s = 0; s < groups.samples(); ++s) mean_.Observe(x.Rows(groups.offsets[s], groups.offsets[s + 1]));
     tape_.Observe(x, groups);
   }
+  bool empty() const override { return mean_.empty(); }
   const RunningAbsMean& mean() const { return mean_; }
   InputTape& tape() { return tape_; }
 
@@ -35,32 +35,20 @@ class AwqObserver : public InputObserver {
 
 bool SharesValues(const Subgraph& group) { return group.type == SubgraphType::kOv && group.heads != group.kv_heads; }
 
-class Awq : public Processor {
+class Awq : public GroupStepOf<AwqObserver> {
  public:
   Awq(const ProcessorConfig& config, const AwqConfig& own)
-      : Processor(config),
-        types_(own.enable_subgraph_type),
-        select_(own.select),
+      : GroupStepOf(config, own.enable_subgraph_type, own.select),
         weight_(ToWeightSpec(own.weight_qconfig)),
         n_grid_(static_cast<int>(own.n_grid)) {}
 
-  bool NeedsData() const override { return true; }
-
-  std::vector<std::string> Rewrites(const Family& family) const override {
-    return LinearsOf(family, types_, [this](const std::string& name) { return select_.Selects(name); });
-  }
-
   void Plan(const Family& family, ModelPlan& plan) const override {
-    RequireSubgraphs(family, path(), type());
-    int shared = 0;
-    for (const BlockInfo& block : family.layout().blocks) {
-      for (const Subgraph& group : Select(family, block.index)) {
-        PlanGroup(family, block, group);
-        if (SharesValues(group)) ++shared;
-      }
-    }
-    if (shared == 0 || plan.mends.awq_gqa) return;
-    plan.Warn(
+    GroupStep::Plan(family, plan);
+    int64_t shared = 0;
+    for (const BlockInfo& block : family.layout().blocks)
+      shared += std::ranges::count_if(Select(family, block.index), SharesValues);
+    if (shared == 0 || plan.options.mends.awq_gqa) return;
+    plan.notes.Warn(
         path(),
         fmt::format(
             "query heads share value heads, and there 26.1.0 scales o_proj without dividing v_proj, which changes "
@@ -88,36 +76,8 @@ class Awq : public Processor {
     return memory;
   }
 
-  void Preprocess(Block& block, RunState& state) override {
-    groups_ = Select(state.family, block.info().index);
-    for (const Subgraph& group : groups_) {
-      LinearModule& observed = *block.FindLinear(group.targets.front());
-      const auto [at, added] = observers_.try_emplace(observed.name(), state.scratch);
-      if (added) observed.observers().push_back(&at->second);
-    }
-  }
-
-  void Postprocess(Block& block, RunState& state) override {
-    for (auto& [name, observer] : observers_) std::erase(block.FindLinear(name)->observers(), &observer);
-    for (const Subgraph& group : groups_) {
-      AwqObserver& observer = observers_.at(group.targets.front());
-      if (observer.mean().empty()) {
-        LogWarning(fmt::format("{} ({}): no token reached {}, so the group of {} keeps its weights", path(), type(),
-                               group.targets.front(), group.source));
-        continue;
-      }
-      Smooth(block, group, observer, state);
-    }
-    observers_.clear();
-    groups_.clear();
-  }
-
- private:
-  std::vector<Subgraph> Select(const Family& family, int block) const {
-    return SelectSubgraphs(family, block, types_, [this](const std::string& name) { return select_.Selects(name); });
-  }
-
-  void PlanGroup(const Family& family, const BlockInfo& block, const Subgraph& group) const {
+ protected:
+  void PlanGroup(const Family& family, const BlockInfo& block, const Subgraph& group, ModelPlan&) const override {
     const std::string part = CommonModule(group.targets);
     const std::vector<std::string> parts = family.Parts(block.index);
     if (group.targets.size() > 1 && std::find(parts.begin(), parts.end(), part) == parts.end()) {
@@ -133,10 +93,14 @@ class Awq : public Processor {
     }
   }
 
-  void Smooth(Block& block, const Subgraph& group, AwqObserver& observer, RunState& state) const {
+  std::unique_ptr<GroupObserver> MakeObserver(LinearModule&, RunState& state) const override {
+    return std::make_unique<AwqObserver>(state.scratch);
+  }
+
+  void SmoothGroup(Block& block, const Subgraph& group, AwqObserver& observer, RunState& state) const override {
     const bool ov = group.type == SubgraphType::kOv;
     // Query heads that share a value head can only have the scale of that head.
-    const bool reduce = ov && (!SharesValues(group) || state.plan.mends.awq_gqa);
+    const bool reduce = ov && (!SharesValues(group) || state.plan.options.mends.awq_gqa);
     Channels mean = observer.mean().value();
     if (reduce) mean = ReduceHeadsMax(mean, HeadsOf(group));
     const auto per_input = [&](const Channels& scale) { return reduce ? ExpandHeads(scale, HeadsOf(group)) : scale; };
@@ -145,13 +109,12 @@ class Awq : public Processor {
       ApplyToOv(block, group, {per_input(scale), scale});
     } else if (ov) {
       ScaleColumns(block.FindLinear(group.targets.front())->weight().Mutable(), scale);
-    } else if (group.type == SubgraphType::kNormLinear) {
-      ApplyToNorm(block, group, scale, nullptr);
     } else {
-      ApplyToLinears(block, group, scale);
+      ApplyToChannels(block, group, scale);
     }
   }
 
+ private:
   // `per_input` makes one value per input channel of the targets from a scale of the search.
   Channels Search(Block& block, const Subgraph& group, const Channels& mean,
                   const std::function<Channels(const Channels&)>& per_input, InputTape& tape, RunState& state) const {
@@ -169,12 +132,8 @@ class Awq : public Processor {
     return std::move(found.scale);
   }
 
-  std::vector<SubgraphType> types_;
-  Selection select_;
   WeightSpec weight_;
   int n_grid_;
-  std::vector<Subgraph> groups_;
-  std::map<std::string, AwqObserver> observers_;
 };
 
 }  // namespace

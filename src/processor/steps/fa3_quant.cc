@@ -141,11 +141,11 @@ class Fa3Quant : public Processor {
 
  private:
   void PlanAttention(const FaAttention& attention, ModelPlan& plan) const {
-    std::vector<ExtraTensor>& extras = plan.extras[attention.name];
+    std::vector<ExtraTensor>& extras = plan.decisions.extras[attention.name];
     const std::string first = attention.name + "." + kBranches.front().name + ".scale";
     if (std::any_of(extras.begin(), extras.end(), [&](const ExtraTensor& extra) { return extra.name == first; })) {
-      plan.Inform(attention.name,
-                  path() + " comes after another fa3_quant that takes this attention, and leaves it alone");
+      plan.notes.Inform(attention.name,
+                        path() + " comes after another fa3_quant that takes this attention, and leaves it alone");
       return;
     }
     for (const Branch& branch : kBranches) {
@@ -154,8 +154,8 @@ class Fa3Quant : public Processor {
       extras.push_back({base + ".scale", DType::kF32, {heads, 1}, "FAQuant"});
       extras.push_back({base + ".offset", DType::kI8, {heads, 1}, "FAQuant"});
     }
-    plan.extra_entries.emplace_back(attention.name + ".quant_type", "INT8");
-    plan.static_fa = true;
+    plan.decisions.extra_entries.emplace_back(attention.name + ".quant_type", "INT8");
+    plan.decisions.static_fa = true;
   }
 
   static void AddValues(const std::string& attention, const char* branch, const AffineTable& params, RunState& state) {

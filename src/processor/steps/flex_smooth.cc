@@ -4,15 +4,15 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <numeric>
 #include <optional>
 #include <utility>
 
 #include "base/log.h"
+#include "processor/linears/quant_spec.h"
 #include "processor/observing/token_store.h"
-#include "processor/steps/linear_quant.h"
-#include "processor/steps/subgraphs.h"
+#include "processor/steps/group_step.h"
+
 #include "quant/activations/activation.h"
 #include "quant/smoothing/smooth.h"
 #include "quant/smoothing/smooth_search.h"
@@ -21,7 +21,7 @@ namespace modelslim {
 namespace {
 
 // Statistics of what enters a group's first target and, while a search wants them, all its rows.
-class FlexObserver : public InputObserver {
+class FlexObserver : public GroupObserver {
  public:
   // `tokens` may be null.
   explicit FlexObserver(std::unique_ptr<TokenStore> tokens) : tokens_(std::move(tokens)) {}
@@ -29,6 +29,7 @@ class FlexObserver : public InputObserver {
     stats_.Observe(x);
     if (tokens_) tokens_->Append(x);
   }
+  bool empty() const override { return stats_.empty(); }
   const ChannelStats& stats() const { return stats_; }
   ConstView Tokens() { return tokens_->Rows(); }
 
@@ -50,23 +51,15 @@ Tensor Concatenated(const std::vector<ConstView>& weights, size_t count) {
   return all;
 }
 
-// The common walk; what the scale is, the two processors say.
-class FlexProcessor : public Processor {
+// What the steps that may search have in common; what the scale is, they say.
+class FlexStep : public GroupStepOf<FlexObserver> {
  public:
-  FlexProcessor(const ProcessorConfig& config, std::vector<SubgraphType> types, Selection select)
-      : Processor(config), types_(std::move(types)), select_(std::move(select)) {}
-
-  bool NeedsData() const override { return true; }
-  std::vector<std::string> Rewrites(const Family& family) const override {
-    return LinearsOf(family, types_, [this](const std::string& name) { return select_.Selects(name); });
-  }
-  void Plan(const Family& family, ModelPlan&) const override { RequireSubgraphs(family, path(), type()); }
+  using GroupStepOf::GroupStepOf;
 
   StepMemory Memory(const MemoryQuestion& question) const override {
     StepMemory memory;
     if (!Searches()) return memory;
-    for (const Subgraph& group : SelectSubgraphs(question.family, question.block.index, types_,
-                                                 [this](const std::string& name) { return select_.Selects(name); })) {
+    for (const Subgraph& group : Select(question.family, question.block.index)) {
       SearchSize size;
       size.tokens = question.TokensInto(group.targets.front());
       for (const ModuleInfo& module : question.block.modules) {
@@ -80,34 +73,6 @@ class FlexProcessor : public Processor {
     return memory;
   }
 
-  void Preprocess(Block& block, RunState& state) override {
-    groups_ = SelectSubgraphs(state.family, block.info().index, types_,
-                              [this](const std::string& name) { return select_.Selects(name); });
-    for (const Subgraph& group : groups_) {
-      LinearModule& observed = *block.FindLinear(group.targets.front());
-      if (observers_.count(observed.name()) > 0) continue;
-      auto tokens = Searches() ? std::make_unique<TokenStore>(state.scratch, observed.weight().dtype()) : nullptr;
-      FlexObserver& observer = observers_.try_emplace(observed.name(), std::move(tokens)).first->second;
-      observed.observers().push_back(&observer);
-    }
-  }
-
-  void Postprocess(Block& block, RunState& state) override {
-    for (auto& [name, observer] : observers_) std::erase(block.FindLinear(name)->observers(), &observer);
-    for (const Subgraph& group : groups_) {
-      FlexObserver& observer = observers_.at(group.targets.front());
-      if (observer.stats().empty()) {
-        LogWarning(fmt::format("{} ({}): no token reached {}, so the group of {} keeps its weights", path(), type(),
-                               group.targets.front(), group.source));
-        continue;
-      }
-      Smooth(block, group, observer);
-      ReleaseGroup(block, group, state.keep);
-    }
-    observers_.clear();
-    groups_.clear();
-  }
-
  protected:
   struct SearchSize {
     int64_t tokens = 0, channels = 0;
@@ -116,27 +81,17 @@ class FlexProcessor : public Processor {
   };
   virtual uint64_t SearchBytes(const SearchSize& size) const = 0;
   virtual bool Searches() const = 0;
-  virtual void Smooth(Block& block, const Subgraph& group, FlexObserver& observer) = 0;
 
- private:
-  std::vector<SubgraphType> types_;
-  Selection select_;
-  std::vector<Subgraph> groups_;
-  std::map<std::string, FlexObserver> observers_;
+  std::unique_ptr<GroupObserver> MakeObserver(LinearModule& observed, RunState& state) const override {
+    return std::make_unique<FlexObserver>(
+        Searches() ? std::make_unique<TokenStore>(state.scratch, observed.weight().dtype()) : nullptr);
+  }
 };
 
-void ApplyScale(Block& block, const Subgraph& group, const Channels& scale) {
-  if (group.type == SubgraphType::kNormLinear) {
-    ApplyToNorm(block, group, scale, nullptr);
-  } else {
-    ApplyToLinears(block, group, scale);
-  }
-}
-
-class FlexSmooth : public FlexProcessor {
+class FlexSmooth : public FlexStep {
  public:
   FlexSmooth(const ProcessorConfig& config, const FlexSmoothConfig& own)
-      : FlexProcessor(config, own.enable_subgraph_type, own.select), alpha_(own.alpha), beta_(own.beta) {}
+      : FlexStep(config, own.enable_subgraph_type, own.select), alpha_(own.alpha), beta_(own.beta) {}
 
  protected:
   uint64_t SearchBytes(const SearchSize& size) const override {
@@ -146,7 +101,7 @@ class FlexSmooth : public FlexProcessor {
   // Either one missing means that both are searched, as in the reference.
   bool Searches() const override { return !alpha_ || !beta_; }
 
-  void Smooth(Block& block, const Subgraph& group, FlexObserver& observer) override {
+  void SmoothGroup(Block& block, const Subgraph& group, FlexObserver& observer, RunState&) const override {
     const std::vector<ConstView> weights = TargetWeights(block, group);
     double alpha = alpha_.value_or(0), beta = beta_.value_or(0);
     if (Searches()) {
@@ -159,7 +114,7 @@ class FlexSmooth : public FlexProcessor {
     const Channels a = observer.stats().AbsMax();
     const Channels w = ClampWeightStatistic(ColumnMax(weights));
     if (group.type != SubgraphType::kOv) {
-      ApplyScale(block, group, FlexSmoothScale(a, w, alpha, beta));
+      ApplyToChannels(block, group, FlexSmoothScale(a, w, alpha, beta));
     } else if (group.group_max) {
       ApplyToOv(block, group, FlexOvScale(a, w, alpha, beta, HeadsOf(group)));
     } else {
@@ -171,10 +126,10 @@ class FlexSmooth : public FlexProcessor {
   std::optional<double> alpha_, beta_;
 };
 
-class FlexAwqSsz : public FlexProcessor {
+class FlexAwqSsz : public FlexStep {
  public:
   FlexAwqSsz(const ProcessorConfig& config, const FlexAwqSszConfig& own)
-      : FlexProcessor(config, own.enable_subgraph_type, own.select),
+      : FlexStep(config, own.enable_subgraph_type, own.select),
         alpha_(own.alpha),
         weight_(ToWeightSpec(own.qconfig.weight)) {
     if (own.qconfig.act && own.qconfig.act->dtype != QDType::kFloat) activation_ = ToActivationSpec(*own.qconfig.act);
@@ -189,7 +144,7 @@ class FlexAwqSsz : public FlexProcessor {
   }
   bool Searches() const override { return !alpha_; }
 
-  void Smooth(Block& block, const Subgraph& group, FlexObserver& observer) override {
+  void SmoothGroup(Block& block, const Subgraph& group, FlexObserver& observer, RunState&) const override {
     const double alpha = alpha_ ? *alpha_ : Search(block, group, observer);
     const DType dtype = block.FindLinear(group.targets.front())->weight().dtype();
     const Channels mean = observer.stats().AbsMean(dtype);
@@ -199,7 +154,7 @@ class FlexAwqSsz : public FlexProcessor {
       scale.output = ExpandHeads(scale.value, HeadsOf(group));
       ApplyToOv(block, group, scale);
     } else {
-      ApplyScale(block, group, FlexAwqScale(mean, alpha));
+      ApplyToChannels(block, group, FlexAwqScale(mean, alpha));
     }
   }
 

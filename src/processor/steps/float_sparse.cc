@@ -54,7 +54,7 @@ class FloatSparse : public Processor {
     for (const BlockInfo& block : family.layout().blocks) {
       for (const ModuleInfo& module : block.modules) {
         if (module.kind != ModuleKind::kLinear || !select_.Selects(module.name)) continue;
-        LinearDecision& decision = plan.linear(module.name);
+        LinearDecision& decision = plan.decisions.linear(module.name);
         if (!decision.by.empty()) {
           decision.shadowed.push_back(path());
           continue;
@@ -68,7 +68,7 @@ class FloatSparse : public Processor {
   StepMemory Memory(const MemoryQuestion& question) const override {
     StepMemory memory;
     for (const ModuleInfo& module : question.block.modules) {
-      if (module.kind != ModuleKind::kLinear || question.plan.linears.find(module.name)->second.by != path()) continue;
+      if (module.kind != ModuleKind::kLinear || question.plan.decisions.linear(module.name).by != path()) continue;
       const int64_t in = module.in_features();
       const bool early = question.TokensInto(module.name) * static_cast<int64_t>(DTypeSize(question.dtype)) >=
                          in * static_cast<int64_t>(sizeof(float));
@@ -83,7 +83,7 @@ class FloatSparse : public Processor {
 
   void Preprocess(Block& block, RunState& state) override {
     for (LinearModule* module : block.linears()) {
-      const auto decision = state.plan.linears.find(module->name());
+      const auto decision = state.plan.decisions.linears.find(module->name());
       if (decision->second.by != path()) continue;
       const auto made = observers_.try_emplace(module->name(), state.scratch, module->info().in_features());
       module->observers().push_back(&made.first->second);

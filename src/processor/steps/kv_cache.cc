@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "processor/steps/linear_quant.h"
+#include "processor/linears/quant_spec.h"
 #include "processor/steps/subgraphs.h"
 #include "quant/activations/activation.h"
 #include "quant/smoothing/smooth.h"
@@ -106,12 +106,12 @@ class DynamicCache : public Processor, public KvObserver {
         any = true;
       }
     }
-    plan.kv_c8 = plan.kv_c8 || any;
+    plan.decisions.kv_c8 = plan.decisions.kv_c8 || any;
   }
 
   void PlanKvTypes(const std::string& attention, DType keys, DType values, ModelPlan& plan) const override {
     if (!select_.Selects(attention)) return;
-    for (ExtraTensor& extra : plan.extras.find(attention)->second) {
+    for (ExtraTensor& extra : plan.decisions.extras.find(attention)->second) {
       if (extra.type != "C8") continue;
       extra.dtype = extra.name.starts_with(attention + ".v_proj.") ? values : keys;
     }
@@ -160,7 +160,7 @@ class DynamicCache : public Processor, public KvObserver {
     }
     for (const char* part : {"k_proj", "v_proj"}) {
       for (const char* what : {"kv_cache_scale", "kv_cache_offset"}) {
-        plan.extras[attention].push_back(
+        plan.decisions.extras[attention].push_back(
             {fmt::format("{}.{}.{}", attention, part, what), model_dtype, {sizes[part]}, "C8"});
       }
     }

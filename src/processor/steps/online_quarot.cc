@@ -40,11 +40,12 @@ class OnlineQuarot : public Processor {
         if (!own_.select.Selects(site.name)) continue;
         ++selected[site.attention].first;
         Make(site);
-        plan.extras[site.attention].push_back({site.name, DType::kF32, {site.size, site.size}, "FLOAT"});
+        plan.decisions.extras[site.attention].push_back({site.name, DType::kF32, {site.size, site.size}, "FLOAT"});
       }
       for (const auto& [attention, counts] : selected) {
         if (counts.first == 0 || counts.first == counts.second) continue;
-        plan.Warn(attention, path() + " rotates only some of its queries and keys, which changes what it computes");
+        plan.notes.Warn(attention,
+                        path() + " rotates only some of its queries and keys, which changes what it computes");
       }
     }
     if (possible) return;

@@ -151,13 +151,13 @@ class Quarot : public Processor {
                   path() + ": the family " + std::string(family.name()) + " has no rotation map", "remove this entry");
     }
     MakeMatrices(*rotations);  // refuses sizes that cannot be made, before anything is read
-    plan.global_rotation = own_.export_extra_info;
+    plan.decisions.global_rotation = own_.export_extra_info;
     for (const ModuleInfo& module : family.layout().rest) {
       for (const ParamInfo& param : module.params)
-        plan.unties_embeddings = plan.unties_embeddings || !param.alias_of.empty();
+        plan.decisions.unties_embeddings = plan.decisions.unties_embeddings || !param.alias_of.empty();
     }
-    if (plan.unties_embeddings) {
-      plan.Inform(
+    if (plan.decisions.unties_embeddings) {
+      plan.notes.Inform(
           path(),
           "the tied embedding and lm_head are separated, and config.json says so: rotated, they are two matrices");
     }
@@ -251,27 +251,27 @@ class Quarot : public Processor {
                   "set online: false");
     }
     const OnlineMatrices made = MakeOnline(family);
-    plan.quarot = ModelPlan::Quarot{own_.max_tp_size, {}, {}};
+    plan.decisions.quarot = Decisions::Quarot{own_.max_tp_size, {}, {}};
     for (const BlockInfo& block : family.layout().blocks) {
       for (const OnlineRotationUnit& unit : family.OnlineRotations(block.index)) {
-        plan.quarot->heads_layers.push_back(unit.o_proj);
+        plan.decisions.quarot->heads_layers.push_back(unit.o_proj);
         AddMatrix(plan, unit.o_proj, "heads_rotation", *made.heads);
         if (!RotatesDown(block.index)) continue;
-        plan.quarot->kronecker_layers.push_back(unit.down_proj);
+        plan.decisions.quarot->kronecker_layers.push_back(unit.down_proj);
         AddMatrix(plan, unit.down_proj, "kronecker_rotation_m", *made.m);
         AddMatrix(plan, unit.down_proj, "kronecker_rotation_n", *made.n);
       }
     }
     for (const int64_t layer : own_.down_proj_online_layers) {
       if (layer < 0 || layer >= static_cast<int64_t>(family.layout().blocks.size())) {
-        plan.Warn(path() + ".down_proj_online_layers",
-                  fmt::format("layer {} does not exist; the model has {}", layer, family.layout().blocks.size()));
+        plan.notes.Warn(path() + ".down_proj_online_layers",
+                        fmt::format("layer {} does not exist; the model has {}", layer, family.layout().blocks.size()));
       }
     }
   }
 
   static void AddMatrix(ModelPlan& plan, const std::string& module, const char* suffix, const Rotation& matrix) {
-    plan.extras[module].push_back({module + "." + suffix, DType::kF32, {matrix.size(), matrix.size()}, ""});
+    plan.decisions.extras[module].push_back({module + "." + suffix, DType::kF32, {matrix.size(), matrix.size()}, ""});
   }
 
   void RotateOnline(Block& block, RunState& state) const {

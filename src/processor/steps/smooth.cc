@@ -2,11 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <map>
 #include <utility>
 
-#include "base/log.h"
-#include "processor/steps/subgraphs.h"
+#include "processor/steps/group_step.h"
 #include "quant/smoothing/smooth.h"
 
 namespace modelslim {
@@ -17,103 +15,45 @@ struct SmoothOptions {
   double alpha = 0.5;
   float scale_min = 1e-5f;
   bool symmetric = true;
-  std::vector<SubgraphType> types;
   // 26.1.0: smooth_quant gives every norm it touches a bias, iter_smooth only where there is a shift or one was there
   // before.
   bool always_norm_bias = false;
 };
 
-class StatsObserver : public InputObserver {
+class StatsObserver : public GroupObserver {
  public:
   void Observe(const ConstView& x, const RowGroups&) override { stats_.Observe(x); }
+  bool empty() const override { return stats_.empty(); }
   const ChannelStats& stats() const { return stats_; }
 
  private:
   ChannelStats stats_;
 };
 
-class SmoothProcessor : public Processor {
+class SmoothStep : public GroupStepOf<StatsObserver> {
  public:
-  SmoothProcessor(const ProcessorConfig& config, SmoothOptions options, std::function<bool(const std::string&)> selects)
-      : Processor(config), options_(std::move(options)), selects_(std::move(selects)) {}
-
-  bool NeedsData() const override { return true; }
-
-  std::vector<std::string> Rewrites(const Family& family) const override {
-    return LinearsOf(family, options_.types, selects_);
-  }
+  SmoothStep(const ProcessorConfig& config, std::vector<SubgraphType> types, const Selection& select,
+             const SmoothOptions& options)
+      : GroupStepOf(config, std::move(types), select), options_(options) {}
 
   void Plan(const Family& family, ModelPlan& plan) const override {
-    RequireSubgraphs(family, path(), type());
+    GroupStep::Plan(family, plan);
     std::vector<std::string> shifted;
     for (const BlockInfo& block : family.layout().blocks) {
       for (const Subgraph& group : Select(family, block.index)) {
-        PlanGroup(block, group, plan);
-        if (group.type == SubgraphType::kNormLinear && family.StoresShifted(group.source)) {
-          shifted.push_back(group.source);
-        }
+        const bool norm_linear = group.type == SubgraphType::kNormLinear;
+        if (norm_linear && family.StoresShifted(group.source)) shifted.push_back(group.source);
       }
     }
-    if (!shifted.empty() && !plan.mends.zero_centred_norm) WarnOfShifted(shifted, plan);
-  }
-
-  void Preprocess(Block& block, RunState& state) override {
-    groups_ = Select(state.family, block.info().index);
-    ReplaceNorms(block, groups_, state.plan);
-    for (const Subgraph& group : groups_) {
-      LinearModule& observed = *block.FindLinear(group.targets.front());
-      if (observers_.try_emplace(observed.name()).second)
-        observed.observers().push_back(&observers_.at(observed.name()));
-    }
+    if (!shifted.empty() && !plan.options.mends.zero_centred_norm) WarnOfShifted(shifted, plan.notes);
   }
 
   void SketchPass(Block& block, const Family& family, const ModelPlan& plan) const override {
-    ReplaceNorms(block, Select(family, block.info().index), plan);
+    ReplaceNorms(block, Select(family, block.info().index), plan.options);
   }
 
-  void Postprocess(Block& block, RunState& state) override {
-    for (auto& [name, observer] : observers_) std::erase(block.FindLinear(name)->observers(), &observer);
-    for (const Subgraph& group : groups_) {
-      const ChannelStats& stats = observers_.at(group.targets.front()).stats();
-      if (stats.empty()) {
-        LogWarning(fmt::format("{} ({}): no token reached {}, so the group of {} keeps its weights", path(), type(),
-                               group.targets.front(), group.source));
-        continue;
-      }
-      Apply(block, group, stats);
-      ReleaseGroup(block, group, state.keep);
-    }
-    observers_.clear();
-    groups_.clear();
-  }
-
- private:
-  std::vector<Subgraph> Select(const Family& family, int block) const {
-    return SelectSubgraphs(family, block, options_.types, selects_);
-  }
-
-  void WarnOfShifted(const std::vector<std::string>& norms, ModelPlan& plan) const {
-    plan.Warn(path(),
-              fmt::format("26.1.0 does not bring a norm that {} replaced back to the form it is stored in (w - 1), so "
-                          "the saved model computes something else ({} norms, the first is {}); its numbers are "
-                          "reproduced. Give --mend zero-centred-norm, or smooth with flex_smooth_quant, for a model "
-                          "that still computes the same",
-                          type(), norms.size(), norms.front()));
-  }
-
-  void ReplaceNorms(Block& block, const std::vector<Subgraph>& groups, const ModelPlan& plan) const {
-    for (const Subgraph& group : groups) {
-      if (group.type != SubgraphType::kNormLinear) continue;
-      NormModule& norm = *block.FindNorm(group.source);
-      norm.Replace(AddsNormBias(plan) || norm.bias() != nullptr);
-    }
-  }
-
-  bool AddsNormBias(const ModelPlan& plan) const {
-    return options_.always_norm_bias || !options_.symmetric || plan.december_2025;
-  }
-
-  void PlanGroup(const BlockInfo& block, const Subgraph& group, ModelPlan& plan) const {
+ protected:
+  void PlanGroup(const Family&, const BlockInfo& block, const Subgraph& group, ModelPlan& plan) const override {
     if (group.type != SubgraphType::kNormLinear) return;
     const ModuleInfo* norm = nullptr;
     for (const ModuleInfo& module : block.modules) {
@@ -121,12 +61,21 @@ class SmoothProcessor : public Processor {
     }
     MODELSLIM_CHECK(norm != nullptr);
     const bool has_bias = norm->params.size() > 1;
-    if (!has_bias && AddsNormBias(plan)) plan.norm_biases[group.source] = DType::kF32;
+    if (!has_bias && AddsNormBias(plan.options)) plan.decisions.norm_biases[group.source] = DType::kF32;
     if (options_.symmetric) return;
-    for (const std::string& target : group.targets) plan.linear(target).gains_bias = true;
+    for (const std::string& target : group.targets) plan.decisions.linear(target).gains_bias = true;
   }
 
-  void Apply(Block& block, const Subgraph& group, const ChannelStats& stats) const {
+  void Prepare(Block& block, const std::vector<Subgraph>& groups, RunState& state) const override {
+    ReplaceNorms(block, groups, state.plan.options);
+  }
+
+  std::unique_ptr<GroupObserver> MakeObserver(LinearModule&, RunState&) const override {
+    return std::make_unique<StatsObserver>();
+  }
+
+  void SmoothGroup(Block& block, const Subgraph& group, StatsObserver& observer, RunState&) const override {
+    const ChannelStats& stats = observer.stats();
     const bool norm_linear = group.type == SubgraphType::kNormLinear;
     const bool shifted = norm_linear && !options_.symmetric;
     const Channels a = shifted ? stats.ShiftedAbsMax() : stats.AbsMax();
@@ -135,20 +84,37 @@ class SmoothProcessor : public Processor {
     const Channels scale = IterSmoothScale(a, w, options_.alpha, options_.scale_min);
     if (group.type == SubgraphType::kOv) {
       ApplyToOv(block, group, ReduceOvMean(scale, HeadsOf(group)));
-    } else if (!norm_linear) {
-      ApplyToLinears(block, group, scale);
     } else if (shifted) {
       const Channels shift = stats.Shift();
-      ApplyToNorm(block, group, scale, &shift);
+      ApplyToChannels(block, group, scale, &shift);
     } else {
-      ApplyToNorm(block, group, scale, nullptr);
+      ApplyToChannels(block, group, scale);
     }
   }
 
+ private:
+  void WarnOfShifted(const std::vector<std::string>& norms, PlanNotes& notes) const {
+    notes.Warn(path(),
+               fmt::format("26.1.0 does not bring a norm that {} replaced back to the form it is stored in (w - 1), so "
+                           "the saved model computes something else ({} norms, the first is {}); its numbers are "
+                           "reproduced. Give --mend zero-centred-norm, or smooth with flex_smooth_quant, for a model "
+                           "that still computes the same",
+                           type(), norms.size(), norms.front()));
+  }
+
+  void ReplaceNorms(Block& block, const std::vector<Subgraph>& groups, const StepOptions& asked) const {
+    for (const Subgraph& group : groups) {
+      if (group.type != SubgraphType::kNormLinear) continue;
+      NormModule& norm = *block.FindNorm(group.source);
+      norm.Replace(AddsNormBias(asked) || norm.bias() != nullptr);
+    }
+  }
+
+  bool AddsNormBias(const StepOptions& asked) const {
+    return options_.always_norm_bias || !options_.symmetric || asked.compat.december_2025;
+  }
+
   SmoothOptions options_;
-  std::function<bool(const std::string&)> selects_;
-  std::vector<Subgraph> groups_;
-  std::map<std::string, StatsObserver> observers_;
 };
 
 }  // namespace
@@ -158,10 +124,8 @@ std::unique_ptr<Processor> MakeSmoothQuant(const ProcessorConfig& config) {
   SmoothOptions options;
   options.alpha = own.alpha;
   options.symmetric = own.symmetric;
-  options.types = {SubgraphType::kNormLinear};
   options.always_norm_bias = true;
-  return std::make_unique<SmoothProcessor>(
-      config, std::move(options), [select = own.select](const std::string& name) { return select.Selects(name); });
+  return std::make_unique<SmoothStep>(config, std::vector{SubgraphType::kNormLinear}, own.select, options);
 }
 
 std::unique_ptr<Processor> MakeIterSmooth(const ProcessorConfig& config) {
@@ -170,9 +134,7 @@ std::unique_ptr<Processor> MakeIterSmooth(const ProcessorConfig& config) {
   options.alpha = own.alpha;
   options.scale_min = static_cast<float>(own.scale_min);
   options.symmetric = own.symmetric;
-  options.types = own.enable_subgraph_type;
-  return std::make_unique<SmoothProcessor>(
-      config, std::move(options), [select = own.select](const std::string& name) { return select.Selects(name); });
+  return std::make_unique<SmoothStep>(config, own.enable_subgraph_type, own.select, options);
 }
 
 }  // namespace modelslim

@@ -4,18 +4,9 @@
 #include <span>
 #include <vector>
 
-#include "tensor/tensor.h"
+#include "quant/module_params.h"
 
 namespace modelslim {
-
-struct NormParams {
-  View weight;  // gamma, [C]
-  View bias;    // beta, [C], or null data
-};
-struct LinearParams {
-  View weight;  // [out, in]
-  View bias;    // [out], or null data
-};
 
 struct FuseNormOptions {
   // The reference folds biases only when there are at least two norms and all have one; a single norm's bias is zeroed

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "quant/rotation/rotation_norm.h"
+#include "quant/module_params.h"
 #include "quant/smoothing/smooth.h"
 
 namespace modelslim {

@@ -1,7 +1,7 @@
 // kv_smooth: makes rotary keys easier to quantize by moving their magnitude into the queries.
 #pragma once
 
-#include "quant/rotation/rotation_norm.h"
+#include "quant/module_params.h"
 #include "quant/smoothing/smooth.h"
 
 namespace modelslim {

@@ -1,0 +1,32 @@
+#include "runner/hidden_ring.h"
+
+#include <string>
+#include <utility>
+
+#include "runner/output_writer.h"
+
+namespace modelslim {
+
+HiddenRing::HiddenRing(fs::path work, int64_t rows, int64_t width)
+    : work_(std::move(work)), rows_(rows), width_(width) {}
+
+void HiddenRing::Open(bool keep) {
+  for (size_t i = 0; i < kFiles; ++i) {
+    files_[i] = std::make_unique<HiddenFile>(work_ / ("hidden-" + std::to_string(i)), rows_, width_, keep);
+  }
+}
+
+bool HiddenRing::Find(const std::optional<SavedHidden>& saved) {
+  const std::optional<DType> dtype = saved ? ParseDType(saved->dtype) : std::nullopt;
+  if (!dtype || !IsModelDType(*dtype)) return false;
+  Open(/*keep=*/true);
+  for (size_t i = 0; i < kFiles; ++i) {
+    if (files_[i]->path().filename() != saved->file) continue;
+    files_[i]->set_dtype(*dtype);
+    current_ = i;
+    return HashOf(*files_[i]) == saved->hash;
+  }
+  return false;
+}
+
+}  // namespace modelslim
