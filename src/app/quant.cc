@@ -37,7 +37,6 @@ MemoryPlan PlanSessionMemory(const Session& session, const TokenBatch* batch, co
   MemoryInputs inputs{.family = *session.family, .source = *session.weights, .plan = &session.plan};
   if (batch != nullptr) inputs.offsets = batch->offsets;
   inputs.measure_errors = given.verify;
-  held.Note(HighWaterOfAnonymousMemory());  // reading a tokenizer may be over between two looks
   inputs.peak_so_far = held.peak();
   return PlanMemory(inputs, given.memory.empty() ? 0 : ParseMemory(given.memory));
 }

@@ -53,6 +53,14 @@ uint64_t HighWaterOfAnonymousMemory() {
   return high > files ? (high - files) * 1024 : 0;
 }
 
+void KeepHeapSmall() {
+#ifdef __GLIBC__
+  constexpr int kThreshold = 64 << 10;  // what is set stays
+  mallopt(M_MMAP_THRESHOLD, kThreshold);
+  mallopt(M_TRIM_THRESHOLD, kThreshold);
+#endif
+}
+
 void ReturnFreeMemory() {
 #ifdef __GLIBC__
   malloc_trim(0);
@@ -73,21 +81,45 @@ struct PeakMemory::State {
 
   void Run() {
     std::unique_lock lock(mutex);
+    // What is soon over comes first: tokenizers are read, a plan is made.
+    constexpr int kCloseLooks = 1000;
+    int looks = 0;
     do {
       try {
         Sample();
       } catch (const std::exception&) {  // no memory to look with: the next look may have some
       }
-    } while (!stop.wait_for(lock, std::chrono::milliseconds(5), [this] { return stopping; }));
+    } while (
+        !stop.wait_for(lock, std::chrono::milliseconds(looks++ < kCloseLooks ? 1 : 5), [this] { return stopping; }));
   }
 };
 
+namespace {
+
+std::mutex watched_mutex;
+PeakMemory* watched = nullptr;
+
+}  // namespace
+
+void LookAtMemory() {
+  const std::lock_guard lock(watched_mutex);
+  if (watched != nullptr) watched->peak();
+}
+
 PeakMemory::PeakMemory() : state_(std::make_unique<State>()) {
+  {
+    const std::lock_guard lock(watched_mutex);
+    watched = this;
+  }
   // Without a thread the peak is what is used when somebody asks.
   TryStartThread(state_->thread, [state = state_.get()] { state->Run(); });
 }
 
 PeakMemory::~PeakMemory() {
+  {
+    const std::lock_guard lock(watched_mutex);
+    watched = nullptr;
+  }
   {
     const std::lock_guard lock(state_->mutex);
     state_->stopping = true;

@@ -16,10 +16,18 @@ uint64_t AnonymousMemory();
 // now. Close as long as few pages of files have come since; bytes, 0 where the system does not say.
 uint64_t HighWaterOfAnonymousMemory();
 
+// Blocks of the heap from 64 KiB on come straight from the system and go straight back, and its free end is given back
+// as it comes. glibc does so only until the first large block is freed: from then on it takes larger and larger ones
+// from the heap, whose holes came to several times what was in use. For programs, before threads are started.
+void KeepHeapSmall();
+
 // Gives back to the system what the heap holds and nobody uses, as far as it can.
 void ReturnFreeMemory();
 
-// Samples AnonymousMemory() every few milliseconds on a thread of its own while it lives.
+// For moments when much is about to be freed: a PeakMemory that lives takes a sample now.
+void LookAtMemory();
+
+// Samples AnonymousMemory() every few milliseconds on a thread of its own while it lives. One at a time.
 class PeakMemory {
  public:
   PeakMemory();

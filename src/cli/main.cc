@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mapping_fault.h"
+#include "base/memory.h"
 #include "base/standard_streams.h"
 #include "base/stop.h"
 #include "cli/commands.h"
@@ -90,6 +91,7 @@ int Main(const std::vector<std::string>& arguments) {
 }  // namespace modelslim
 
 int main(int argc, char** argv) {
+  modelslim::KeepHeapSmall();
   modelslim::OpenStandardStreams();
   std::signal(SIGINT, modelslim::OnSignal);
   std::signal(SIGTERM, modelslim::OnSignal);

@@ -19,11 +19,11 @@ namespace {
 // What the process comes to hold beside tensors, measured on the golden cases: what the program itself needs; for each
 // compute thread its stack and its corner of the heap, and the scratch of the kernels where blocks are forwarded; for
 // each tensor of the output its place in the queue's, the ledger's and the journal's books.
-constexpr uint64_t kKibi = 1024, kFixed = 192 * kKibi, kOfATensor = 3 * kKibi / 2;
-constexpr uint64_t kOfAThread = 64 * kKibi, kOfAForwardingThread = 768 * kKibi;
+constexpr uint64_t kKibi = 1024, kFixed = 256 * kKibi, kOfATensor = 2 * kKibi;
+constexpr uint64_t kOfAThread = 64 * kKibi, kOfAForwardingThread = 480 * kKibi;
 // Tensors that are too small to come straight from the system leave holes in the heap; beside forwards they are lost
 // in the rounding of everything else.
-constexpr uint64_t kHoles = uint64_t{4} << 20;
+constexpr uint64_t kHoles = uint64_t{1} << 20;
 // The writer's queue evens out a disk that stalls.
 constexpr uint64_t kLongestQueue = uint64_t{192} << 20;
 
@@ -86,7 +86,7 @@ class Planner {
   uint64_t Work(int64_t rows, Keep keep) const {
     uint64_t most = rest_;
     for (const BlockMemory& block : blocks_) most = std::max(most, block.Peak(rows, keep));
-    return inputs_.tokens() > 0 ? most : most + std::min(most / 2, kHoles);
+    return inputs_.tokens() > 0 ? most : most + std::min(most / 4, kHoles);
   }
 
   // With a queue of the largest tensor: less cannot be had, since that one is always let in.
@@ -94,7 +94,7 @@ class Planner {
 
   MemoryPlan Finished(MemoryPlan plan, uint64_t work) const {
     const uint64_t least = Least(work);
-    const uint64_t wanted = std::clamp((base_ + work) / 4, largest_output_, std::max(kLongestQueue, largest_output_));
+    const uint64_t wanted = std::clamp(work / 8, largest_output_, std::max(kLongestQueue, largest_output_));
     plan.queue_bytes = std::min(wanted, largest_output_ + limit_ - least);
     LogDebug("memory planned: " + FormatBytes(base_) + " for the program and its books, " + FormatBytes(work) +
              " for work, " + FormatBytes(plan.queue_bytes) + " for the writer's queue");

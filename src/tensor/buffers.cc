@@ -19,7 +19,7 @@ constexpr size_t kKeepAtMost = size_t{256} << 20;
 #ifdef __SANITIZE_ADDRESS__
 constexpr size_t kRecycleFrom = SIZE_MAX;  // nothing is used again, so that a use of freed memory shows
 #else
-constexpr size_t kRecycleFrom = 1 << 20;
+constexpr size_t kRecycleFrom = 64 << 10;
 #endif
 
 std::atomic<uint64_t> in_use{0}, peak{0};

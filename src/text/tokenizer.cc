@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/stop.h"
 #include "io/quote.h"
 #include "text/growth.h"
@@ -55,7 +56,12 @@ std::unique_ptr<Tokenizer> Tokenizer::FromJson(std::string_view json, const std:
 
 namespace {
 
-Json ReadTokenizerFile(const fs::path& path) { return ParseJson(ReadTextFile(path, kMaxTokenizerFile), path.string()); }
+Json ReadTokenizerFile(const fs::path& path) {
+  const std::string text = ReadTextFile(path, kMaxTokenizerFile);
+  Json root = ParseJson(text, path.string());
+  LookAtMemory();
+  return root;
+}
 
 // Nothing that is read here; perhaps a tokenizer in another form.
 [[noreturn]] void RefuseWithoutFiles(const fs::path& model_dir) {
@@ -88,6 +94,7 @@ std::unique_ptr<Tokenizer> Tokenizer::Load(const fs::path& model_dir) {
   if (fs::exists(json)) {
     const Json root = ReadTokenizerFile(json);
     parts = ReadTokenizerJson(JsonRef(root, json.string()));
+    LookAtMemory();
   } else if (fs::exists(model_dir / "vocab.json") && fs::exists(model_dir / "merges.txt")) {
     parts = ReadVocabularyFiles(model_dir, settings_ref);
   } else if (const fs::path model = model_dir / "tokenizer.model"; fs::exists(model)) {

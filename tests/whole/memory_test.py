@@ -116,10 +116,11 @@ class MemoryTest(harness.WholeTest):
         _, model, model_type = next(self.models())
         for name in ("int8 dynamic", "quarot, int8 dynamic", "iter_smooth, int8 static"):
             recipe = self.recipe(memory_cases.recipe(name, "calib.jsonl"))
-            arguments = self.arguments(model, recipe, self.dir / "out", model_type)
+            out = self.dir / name.replace(" ", "_")
+            arguments = self.arguments(model, recipe, out, model_type)
             refused = harness.run("quant", *arguments, "--memory", "1MiB", cwd=self.dir)
             self.assertRefused(refused, "the memory limit is 1.00 MiB", "needs about", codes={200})
-            self.assertFalse((self.dir / "out").exists() and list((self.dir / "out").iterdir()))
+            self.assertFalse(out.exists() and list(out.iterdir()))
             least = float(re.search(r"needs about ([\d.]+) MiB", refused.stderr).group(1))
             for limit in (least * 1.02 + 0.2, least * 1.3):
                 done, peak = measured(["quant", *arguments, "--memory", f"{limit:.1f}MiB"], self.dir)

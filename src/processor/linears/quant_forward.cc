@@ -170,6 +170,7 @@ void StartCalibration(LinearModule& module, const LinearQuantSpec& spec, const f
                       int64_t sampled_rows) {
   auto forward = std::make_unique<CalibratingForward>(module, spec, scratch);
   if (sampled_rows > 0) forward->SampleInputs(module, sampled_rows);
+  module.Release(Keep::kValues);  // the float weight that an earlier step's forward has prepared
   module.forward() = std::move(forward);
 }
 

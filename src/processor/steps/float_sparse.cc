@@ -66,7 +66,9 @@ class FloatSparse : public Processor {
   }
 
   StepMemory Memory(const MemoryQuestion& question) const override {
+    constexpr uint64_t kHeap = uint64_t{256} << 10;  // where matrices are small, what they leave in it between steps
     StepMemory memory;
+    memory.finishing = kHeap;
     for (const ModuleInfo& module : question.block.modules) {
       if (module.kind != ModuleKind::kLinear || question.plan.decisions.linear(module.name).by != path()) continue;
       const int64_t in = module.in_features();
@@ -74,7 +76,7 @@ class FloatSparse : public Processor {
                          in * static_cast<int64_t>(sizeof(float));
       if (early) memory.watching += SecondMomentBytes(in);
       memory.finishing =
-          std::max(memory.finishing, SparsifyBytes(module.out_features(), in, module.params.front().dtype) +
+          std::max(memory.finishing, kHeap + SparsifyBytes(module.out_features(), in, module.params.front().dtype) +
                                          (early ? 0 : SecondMomentBytes(in)));
       memory.kept += WeightBytes(module);
     }
