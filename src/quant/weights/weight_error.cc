@@ -2,28 +2,59 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
 #include "base/parallel.h"
+#include "kernels/multiversion.h"
 #include "quant/numbers/affine_kernels.h"
 #include "quant/numbers/mx.h"
 
 namespace modelslim {
 namespace {
 
-// Sums of one row; rows are added up in order, so the result does not depend on the threads.
-WeightError RowError(const float* a, const float* b, int64_t n) {
-  WeightError error;
-  for (int64_t i = 0; i < n; ++i) {
-    const double difference = static_cast<double>(a[i]) - static_cast<double>(b[i]);
-    if (!std::isfinite(difference)) {
-      ++error.not_finite;
-      continue;
+// Sums go side by side in lanes, so that no addition waits for the one before it.
+constexpr int64_t kLanes = 16;
+struct LaneSums {
+  double signal[kLanes] = {}, noise[kLanes] = {}, largest[kLanes] = {};
+  double not_finite[kLanes] = {};  // a count
+};
+
+// The columns [0, n / kLanes * kLanes) of a row.
+MODELSLIM_MULTIVERSION void AddLanes(const float* a, const float* b, int64_t n, LaneSums* sums) {
+  LaneSums now = *sums;
+  for (int64_t i = 0; i + kLanes <= n; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      const double value = a[i + lane], difference = value - static_cast<double>(b[i + lane]);
+      const double nothing = difference - difference;  // 0 where it is finite
+      const double kept = nothing == 0.0 ? value : 0.0, error = nothing == 0.0 ? difference : 0.0;
+      const double magnitude = error < 0.0 ? -error : error;
+      now.signal[lane] += kept * kept;
+      now.noise[lane] += error * error;
+      now.largest[lane] = magnitude > now.largest[lane] ? magnitude : now.largest[lane];
+      now.not_finite[lane] += nothing == 0.0 ? 0.0 : 1.0;
     }
-    error.signal += static_cast<double>(a[i]) * a[i];
-    error.noise += difference * difference;
-    error.max_abs = std::max(error.max_abs, std::fabs(difference));
+  }
+  *sums = now;
+}
+
+// Of one row; lanes and rows are added up in order, so the result depends neither on the threads nor on the machine.
+WeightError RowError(const float* a, const float* b, int64_t n) {
+  LaneSums sums;
+  AddLanes(a, b, n, &sums);
+  if (const int64_t rest = n % kLanes; rest > 0) {
+    float left[kLanes] = {}, right[kLanes] = {};
+    std::copy_n(a + n - rest, rest, left);
+    std::copy_n(b + n - rest, rest, right);
+    AddLanes(left, right, kLanes, &sums);
+  }
+  WeightError error;
+  for (int64_t lane = 0; lane < kLanes; ++lane) {
+    error.signal += sums.signal[lane];
+    error.noise += sums.noise[lane];
+    error.max_abs = std::max(error.max_abs, sums.largest[lane]);
+    error.not_finite += static_cast<int64_t>(sums.not_finite[lane]);
   }
   error.count = n;
   return error;
@@ -49,6 +80,15 @@ WeightError CompareRows(const ConstView& a, const ConstView& b, const Extra& ext
   return total;
 }
 
+// Few codes do, so most runs of them are passed over at once.
+constexpr int64_t kRun = 64;
+MODELSLIM_MULTIVERSION bool ReachesAnEnd(const int8_t* codes, int8_t top) {
+  const auto bottom = static_cast<int8_t>(-top - 1);
+  int8_t any = 0;
+  for (int64_t i = 0; i < kRun; ++i) any |= static_cast<int8_t>((codes[i] >= top) | (codes[i] <= bottom));
+  return any != 0;
+}
+
 // Integer codes at an end of their range, or largest elements, whose value lies more than half a step further out.
 int64_t ClippedInRow(const QuantizedWeight& weight, int64_t row, const float* values, const float* back) {
   const int64_t cols = weight.codes.view().cols();
@@ -58,6 +98,10 @@ int64_t ClippedInRow(const QuantizedWeight& weight, int64_t row, const float* va
     const int8_t* codes = weight.codes.as<int8_t>() + row * cols;
     const int64_t groups = weight.scale.size() / std::max<int64_t>(1, weight.codes.view().rows());
     for (int64_t i = 0; i < cols; ++i) {
+      if (i % kRun == 0 && i + kRun <= cols && !ReachesAnEnd(codes + i, static_cast<int8_t>(top))) {
+        i += kRun - 1;
+        continue;
+      }
       if (codes[i] < top && codes[i] > -top - 1) continue;
       const int64_t group = weight.group_size > 0 ? i / weight.group_size : 0;
       const float scale = ElementAsF32(weight.scale.view(), row * groups + group);
