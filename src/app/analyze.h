@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "app/analysis.h"
 #include "app/session.h"
-#include "quant/analysis.h"
 
 namespace modelslim {
 

@@ -25,8 +25,7 @@ std::map<std::string, TypeRow> CountTypes(const RunPlan& plan) {
   for (const BlockInfo& block : plan.family->layout().blocks) {
     for (const ModuleInfo& module : block.modules) {
       if (module.kind != ModuleKind::kLinear) continue;
-      TypeRow& row =
-          rows[std::string(TypeName(plan.model.decisions.linear(module.name).mode, plan.model.options.compat))];
+      TypeRow& row = rows[std::string(plan.format->TypeName(plan.model.decisions.linear(module.name).mode))];
       ++row.linears;
       row.weights += static_cast<uint64_t>(module.out_features() * module.in_features());
     }
@@ -43,7 +42,7 @@ uint64_t BytesRead(const RunPlan& plan) {
 void PrintSteps(const RunPlan& plan, std::ostream& out) {
   std::map<std::string, std::map<std::string, int64_t>> made;  // entry -> type -> layers
   for (const auto& [name, decision] : plan.model.decisions.linears) {
-    if (!decision.by.empty()) ++made[decision.by][std::string(TypeName(decision.mode, plan.model.options.compat))];
+    if (!decision.by.empty()) ++made[decision.by][std::string(plan.format->TypeName(decision.mode))];
   }
   const auto print = [&](const std::string& path, const std::string& type, std::string_view needs) {
     std::string what;
@@ -116,7 +115,7 @@ void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOp
   if (plan.writes) {
     fmt::print(out, "output   {}, model_quant_type {}, {} tensors, {} in {}\n",
                session.arguments.save_path.empty() ? "(no --save_path given)" : session.arguments.save_path.string(),
-               plan.globals.model_quant_type, plan.layout.tensors.size(), FormatBytes(plan.layout.total_size),
+               plan.summary.model_quant_type, plan.layout.tensors.size(), FormatBytes(plan.layout.total_size),
                Counted(plan.layout.shards.size(), "file"));
   } else {
     fmt::print(out, "output   nothing is written\n");
@@ -147,10 +146,10 @@ std::string PlanJson(const Session& session, const TokenBatch* batch, const Plan
   json["bytes_read"] = Json(BytesRead(plan));
   json["bytes_written"] = Json(plan.writes ? plan.layout.total_size : uint64_t{0});
   json["peak_memory"] = Json(options.peak_memory);
-  json["model_quant_type"] = Json(plan.globals.model_quant_type);
+  json["model_quant_type"] = Json(plan.summary.model_quant_type);
   for (const auto& [name, decision] : plan.model.decisions.linears) {
     Json entry{JsonObject()};
-    entry["type"] = Json(TypeName(decision.mode, plan.model.options.compat));
+    entry["type"] = Json(plan.format->TypeName(decision.mode));
     entry["by"] = Json(decision.by);
     if (!decision.shadowed.empty())
       entry["shadowed"] = Json(JsonArray(decision.shadowed.begin(), decision.shadowed.end()));

@@ -46,7 +46,8 @@ void PrepareSavePath(const fs::path& path, const RunPlan& plan) {
   if (path.empty()) throw Error(ErrorCode::kSchema, "--save_path is missing", "give a directory for the output");
   MakeDirectories(path);
   CheckDirectoryCanBeWritten(path);
-  std::vector<std::string> names = {kDescriptionFile, kLedgerFile, plan.names.stem + ".safetensors.index.json"};
+  std::vector<std::string> names = {std::string(plan.format->completing_file()), kLedgerFile};
+  if (!plan.layout.index_file.empty()) names.push_back(plan.layout.index_file);
   for (const OutputShard& shard : plan.layout.shards) names.push_back(shard.file);
   for (const CopiedFile& file : plan.copied) names.push_back(file.name);
   CheckNamesAreFree(path, names);

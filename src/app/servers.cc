@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
-#include "io/checkpoint.h"
+#include "format/saved_output.h"
 #include "io/json.h"
 #include "io/json_ref.h"
 #include "model/family.h"
-#include "runner/publish.h"
 #include "servers/check.h"
 
 namespace modelslim {
@@ -19,27 +18,23 @@ std::string_view WordOf(Outcome outcome) {
   return kWords[static_cast<size_t>(outcome)];
 }
 
-std::string TextOf(const Json& object, std::string_view key) {
-  const Json* const value = object.Find(key);
-  return value == nullptr || value->string() == nullptr ? "" : *value->string();
-}
-
 Served ServedIn(const fs::path& directory, ModelFacts* facts) {
-  const Json description = ReadJson(directory / kDescriptionFile), config = ReadJson(directory / "config.json");
-  const Checkpoint weights(directory, "quant_model_weights");
+  const std::unique_ptr<SavedOutput> saved = OpenSaved(directory);
+  const SavedSummary summary = saved->Summary();
+  const Json config = ReadJson(directory / "config.json");
   *facts = FactsOf(config);
   Served served;
   served.model_type = facts->type;
   served.decoder_layers = facts->decoder_layers;
-  const JsonRef text(config, "config.json"), said(description, std::string(kDescriptionFile));
+  const JsonRef text(config, "config.json");
   served.config_quantized = text["quantization_config"].present() ||
                             (text["text_config"] && text["text_config"]["quantization_config"].present());
-  served.has_group_size = said["group_size"].present();
-  served.group_size = said["group_size"].IntOr(0);
-  served.model_quant_type = TextOf(description, "model_quant_type");
-  served.indexer_quantized = description.Find("indexer_quant_type") != nullptr;
-  for (const CheckpointTensor& tensor : weights.tensors())
-    served.Add(tensor.name, TextOf(description, tensor.name), tensor.shape.empty() ? 1 : tensor.shape.back());
+  served.has_group_size = summary.has_group_size;
+  served.group_size = summary.group_size;
+  served.model_quant_type = summary.model_quant_type;
+  served.indexer_quantized = summary.indexer_quantized;
+  for (const CheckpointTensor& tensor : saved->weights().tensors())
+    served.Add(tensor.name, saved->TypeOf(tensor.name), tensor.shape.empty() ? 1 : tensor.shape.back());
   return served;
 }
 

@@ -21,7 +21,6 @@
 #include "plan/lost_tensors.h"
 #include "quant/weights/weight_error.h"
 #include "runner/ledger.h"
-#include "runner/publish.h"
 
 namespace modelslim {
 namespace {
@@ -34,42 +33,14 @@ Json ReadObject(const fs::path& path) {
 }
 
 VerifiedOutput Open(const fs::path& directory, const VerifyOptions& options) {
-  if (!fs::is_directory(directory)) {
-    throw Error(ErrorCode::kSecurity, directory.string() + " is not a directory",
-                "give the --save_path of a finished run");
-  }
-  const auto path = [&](const char* name) {
-    return options.published ? directory / name : Unpublished(directory / name);
-  };
-  if (!fs::exists(path(kDescriptionFile))) {
-    throw Error(ErrorCode::kInvalidModel, path(kDescriptionFile).string() + " is missing: this is no finished output",
-                "if a run was interrupted, run the same 'modelslim quant' command again");
-  }
-  VerifiedOutput output{directory, options.published, ReadObject(path(kDescriptionFile)),
-                        Checkpoint(directory, "quant_model_weights", options.published ? "" : kUnpublished),
-                        std::nullopt};
-  if (options.checksums && fs::exists(path(kLedgerFile))) output.ledger = ReadObject(path(kLedgerFile));
+  VerifiedOutput output{OpenSaved(directory, options.published), std::nullopt};
+  const fs::path ledger = output.saved->PathOf(kLedgerFile);
+  if (options.checksums && fs::exists(ledger)) output.ledger = ReadObject(ledger);
   return output;
 }
 
-Tensor Restore(const VerifiedOutput& output, const SavedLayer& layer) {
-  std::vector<SharedTensor> parts;
-  const auto view = [&](const char* suffix) {
-    const CheckpointTensor* const part = output.weights.Find(layer.name + "." + suffix);
-    return part == nullptr ? ConstView{} : parts.emplace_back(output.weights.Get(*part)).view();
-  };
-  SavedLinear saved;
-  saved.weight = view("weight");
-  saved.weight_scale = view("weight_scale");
-  saved.weight_offset = view("weight_offset");
-  saved.weight_dual_scale = view("weight_dual_scale");
-  saved.deq_scale = view("deq_scale");
-  saved.input_scale = view("input_scale");
-  return DequantizeSaved(saved, layer.kind);
-}
-
 // Fills in errors and losses.
-void CompareWithSource(const VerifiedOutput& output, const std::vector<SavedLayer>& layers, const fs::path& source,
+void CompareWithSource(const VerifiedOutput& output, const std::vector<SavedLinear>& layers, const fs::path& source,
                        Problems& problems, VerifyReport& report) {
   const Json config = ReadJson(source / "config.json");
   const std::unique_ptr<Checkpoint> opened = OpenWeights(source, config);
@@ -83,13 +54,13 @@ void CompareWithSource(const VerifiedOutput& output, const std::vector<SavedLaye
     for (const ModuleInfo& module : block.modules) modules[module.name] = &module;
   }
   std::vector<VerifyReport::Error>& errors = report.errors;
-  for (const SavedLayer& layer : layers) {
+  for (const SavedLinear& layer : layers) {
     const auto found = modules.find(layer.name);
     if (found == modules.end()) {
       problems.Add(layer.name + " is not a module of " + source.string());
       continue;
     }
-    const Tensor restored = Restore(output, layer);
+    const Tensor restored = output.saved->Dequantize(layer);
     const Tensor original = weights->Load(found->second->params.front());
     if (restored.shape() != original.shape()) {
       problems.Add(fmt::format("{}: shape {} in the output, {} in the source", layer.name, ShapeText(restored.shape()),
@@ -114,11 +85,11 @@ VerifyReport VerifyOutput(const fs::path& directory, const VerifyOptions& option
   const VerifiedOutput output = Open(directory, options);
   VerifyReport report;
   Problems problems, warnings;
-  const std::vector<SavedLayer> layers = VerifyLayers(output, problems);
-  VerifyGlobals(output, layers, problems);
+  const std::vector<SavedLinear> layers = output.saved->CheckLinears(problems);
+  output.saved->CheckSummary(layers, problems);
   VerifyFiles(output, problems);
   if (output.ledger) {
-    if (fs::exists(output.PathOf("config.json"))) VerifyModel(output, layers, problems);
+    if (fs::exists(output.saved->PathOf("config.json"))) VerifyModel(output, layers, problems);
   } else if (options.checksums) {
     problems.Add(fmt::format(
         "{} is missing, so nothing tells whether the bytes are those that were written (an output of another program "
@@ -133,8 +104,8 @@ VerifyReport VerifyOutput(const fs::path& directory, const VerifyOptions& option
   std::sort(report.problems.begin(), report.problems.end());
   report.warnings = warnings.Take();
   std::sort(report.warnings.begin(), report.warnings.end());
-  report.tensors = static_cast<int64_t>(output.weights.tensors().size());
-  report.bytes = output.weights.total_bytes();
+  report.tensors = static_cast<int64_t>(output.saved->weights().tensors().size());
+  report.bytes = output.saved->weights().total_bytes();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }

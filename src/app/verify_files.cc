@@ -12,7 +12,6 @@
 #include "ops/finite.h"
 #include "plan/copied_files.h"
 #include "runner/ledger.h"
-#include "runner/publish.h"
 
 namespace modelslim {
 namespace {
@@ -50,13 +49,13 @@ void CheckAgainstLedger(const VerifiedOutput& output, Problems& problems) {
   for (const JsonMember& member : *files) {
     if (!StaysInside(member.key)) {
       problems.Add(fmt::format("{}: files: {} leads out of the directory", kLedgerFile, member.key));
-    } else if (!IsFile(output.PathOf(member.key))) {
+    } else if (!IsFile(output.saved->PathOf(member.key))) {
       problems.Add(member.key + " is missing; it was written with the output");
-    } else if (HashHex(ReadTextFile(output.PathOf(member.key))) != HashIn(member.value)) {
+    } else if (HashHex(ReadTextFile(output.saved->PathOf(member.key))) != HashIn(member.value)) {
       problems.Add(member.key + ": the bytes on disk are not those that were written");
     }
   }
-  for (const char* const name : {"config.json", kDescriptionFile}) {
+  for (const std::string_view name : {std::string_view("config.json"), output.saved->completing_file()}) {
     if (files->Find(name) == nullptr)
       problems.Add(fmt::format("{}: files: expected {}, found none", kLedgerFile, name));
   }
@@ -82,9 +81,9 @@ void CheckHash(const std::string& name, const ConstView& view, const JsonObject&
 }  // namespace
 
 void VerifyFiles(const VerifiedOutput& output, Problems& problems) {
-  if (!IsFile(output.PathOf("config.json"))) problems.Add("config.json is missing; no server starts without it");
+  if (!IsFile(output.saved->PathOf("config.json"))) problems.Add("config.json is missing; no server starts without it");
   for (const std::string_view name : kReadByServers) {
-    const fs::path path = output.PathOf(std::string(name));
+    const fs::path path = output.saved->PathOf(std::string(name));
     if (!IsFile(path)) continue;
     try {
       RequireJsonObject(ReadTextFile(path), path.string());
@@ -94,26 +93,26 @@ void VerifyFiles(const VerifiedOutput& output, Problems& problems) {
   }
   if (output.ledger) return CheckAgainstLedger(output, problems);  // which knows whether the source had a tokenizer
   if (std::none_of(kTokenizers.begin(), kTokenizers.end(),
-                   [&](std::string_view name) { return IsFile(output.PathOf(std::string(name))); })) {
+                   [&](std::string_view name) { return IsFile(output.saved->PathOf(std::string(name))); })) {
     problems.Add("tokenizer.json is missing, and so is every other kind of tokenizer");
   }
 }
 
 void VerifyContents(const VerifiedOutput& output, Problems& problems, Problems& warnings) {
   const JsonObject* const hashes = output.ledger ? Section(output, "hashes", problems) : nullptr;
-  if (hashes != nullptr) CheckForStrangers(*hashes, output.weights, problems);
-  const std::vector<CheckpointTensor>& tensors = output.weights.tensors();
+  if (hashes != nullptr) CheckForStrangers(*hashes, output.saved->weights(), problems);
+  const std::vector<CheckpointTensor>& tensors = output.saved->weights().tensors();
   ParallelFor(static_cast<int64_t>(tensors.size()), [&](int64_t i) {
     ThrowIfStopped();
     const CheckpointTensor& tensor = tensors[static_cast<size_t>(i)];
-    const SharedTensor stored = output.weights.Get(tensor);
+    const SharedTensor stored = output.saved->weights().Get(tensor);
     const ConstView& view = stored.view();
     if (hashes != nullptr) CheckHash(tensor.name, view, *hashes, problems);
     if (const std::optional<int64_t> at = FirstNotFinite(view)) {
       warnings.Add(fmt::format("{} holds {} (element {} of {})", tensor.name, NotFiniteName(view, *at), *at,
                                ShapeText(view.shape)));
     }
-    output.weights.DontNeed(tensor.name);
+    output.saved->weights().DontNeed(tensor.name);
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -21,18 +22,34 @@ std::string ShardFile(const ShardNames& names, int number, int count) {
 }
 
 int AssignShards(std::vector<OutputTensor>& tensors, int64_t part_gib) {
-  if (part_gib == 0) return 1;
+  if (part_gib == 0) {
+    for (OutputTensor& tensor : tensors) tensor.shard = 0;
+    return 1;
+  }
   const uint64_t limit = static_cast<uint64_t>(part_gib) * kGiB;
   int shard = 0;
   uint64_t pending = 0;
   bool empty = true;
   for (OutputTensor& tensor : tensors) {
+    if (!tensor.file.empty()) continue;
     if (!empty && pending + tensor.bytes() >= limit) ++shard, pending = 0;
     tensor.shard = shard;
     pending += tensor.bytes();
     empty = false;
   }
   return shard + 1;
+}
+
+// The files beside the weights come after `count` shards of weights.
+std::vector<std::string> AssignFiles(std::vector<OutputTensor>& tensors, int count) {
+  std::vector<std::string> files;
+  for (OutputTensor& tensor : tensors) {
+    if (tensor.file.empty()) continue;
+    const auto found = std::find(files.begin(), files.end(), tensor.file);
+    tensor.shard = count + static_cast<int>(found - files.begin());
+    if (found == files.end()) files.push_back(tensor.file);
+  }
+  return files;
 }
 
 }  // namespace
@@ -45,20 +62,25 @@ const OutputTensor* OutputLayout::Find(const std::string& name) const {
 OutputLayout LayOut(std::vector<OutputTensor> tensors, const ShardNames& names) {
   OutputLayout layout;
   const int count = AssignShards(tensors, names.part_gib);
+  const std::vector<std::string> beside = AssignFiles(tensors, count);
   layout.tensors = std::move(tensors);
-  std::vector<std::vector<SafetensorsItem>> items(count);
+  layout.weight_shards = static_cast<size_t>(count);
+  if (names.part_gib > 0) layout.index_file = names.stem + ".safetensors.index.json";
+  std::vector<std::vector<SafetensorsItem>> items(layout.weight_shards + beside.size());
   for (size_t i = 0; i < layout.tensors.size(); ++i) {
     const OutputTensor& tensor = layout.tensors[i];
     if (!layout.index.emplace(tensor.name, i).second) {
       throw Error(ErrorCode::kUnexpected, "output tensor " + tensor.name + " is planned twice");
     }
     items[tensor.shard].push_back({tensor.name, tensor.dtype, tensor.shape});
-    layout.total_size += tensor.bytes();
+    if (tensor.file.empty()) layout.total_size += tensor.bytes();
   }
-  for (int shard = 0; shard < count; ++shard) {
+  for (size_t shard = 0; shard < items.size(); ++shard) {
     const SafetensorsPlan plan = PlanSafetensors(std::move(items[shard]));
     for (const SafetensorsSlot& slot : plan.slots) layout.tensors[layout.index.at(slot.name)].offset = slot.offset;
-    layout.shards.push_back({ShardFile(names, shard + 1, count), plan.header, plan.file_size});
+    const std::string file = shard < layout.weight_shards ? ShardFile(names, static_cast<int>(shard) + 1, count)
+                                                          : beside[shard - layout.weight_shards];
+    layout.shards.push_back({file, plan.header, plan.file_size});
   }
   return layout;
 }
@@ -74,7 +96,9 @@ std::string IndexJson(const OutputLayout& layout) {
   json.EndObject();
   json.Key("weight_map");
   json.BeginObject();
-  for (const OutputTensor& tensor : layout.tensors) json.Member(tensor.name, layout.shards[tensor.shard].file);
+  for (const OutputTensor& tensor : layout.tensors) {
+    if (tensor.file.empty()) json.Member(tensor.name, layout.shards[tensor.shard].file);
+  }
   json.EndObject();
   json.EndObject();
   return text;

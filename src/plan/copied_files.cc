@@ -37,7 +37,7 @@ std::string EditedConfig(const std::string& source, const fs::path& path, const 
   }
   std::vector<std::string_view> modes;
   for (const auto& [name, decision] : plan.decisions.linears) modes.push_back(QuantModeName(decision.mode));
-  for (const auto& [key, value] : family.ConfigEdits(modes, plan.decisions.static_fa)) {
+  for (const auto& [key, value] : family.ConfigEdits(modes, HasFact<PlannedFaScales>(plan.decisions.facts))) {
     object->Set(key, ParseJson(value, "edit of config.json"));
     changed = true;
   }

@@ -1,26 +1,28 @@
 #include "plan/output_tensors.h"
 
-#include <iterator>
+#include <map>
+#include <string_view>
 #include <utility>
 
 namespace modelslim {
 namespace {
 
-constexpr const char* kQuarotFile = "optional/quarot.safetensors";
-
 class Collector {
  public:
-  Collector(const ModelLayout& layout, const Decisions& decisions, const Compat& compat)
-      : layout_(layout), decisions_(decisions), compat_(compat) {}
+  Collector(const ModelLayout& layout, const Decisions& decisions, const Format& format)
+      : layout_(layout), decisions_(decisions), format_(format) {
+    for (const PlannedFact& fact : decisions.facts) facts_[fact.module].push_back(&fact);
+  }
 
   std::vector<OutputTensor> Collect() {
     for (const BlockInfo& block : layout_.blocks) {
       unit_ = block.index;
       for (const ModuleInfo& module : block.modules) AddModule(module);
-      for (const std::string& attention : block.attention) AddExtras(attention);
+      for (const std::string& attention : block.attention) AddFacts(attention);
     }
     unit_ = static_cast<int>(layout_.blocks.size());
     for (const ModuleInfo& module : layout_.rest) AddModule(module);
+    AddFacts(kWholeModel);
     return std::move(tensors_);
   }
 
@@ -28,7 +30,7 @@ class Collector {
   void AddModule(const ModuleInfo& module) {
     const auto decision = decisions_.linears.find(module.name);
     if (decision != decisions_.linears.end()) {
-      for (OutputTensor& tensor : AscendTensors(PlannedOf(module, decision->second), layout_.dtype, compat_)) {
+      for (OutputTensor& tensor : format_.PlanLinear(PlannedOf(module, decision->second), layout_.dtype)) {
         Add(std::move(tensor));
       }
     } else {
@@ -37,17 +39,19 @@ class Collector {
       if (bias != decisions_.norm_biases.end())
         AddFloat(module.name + ".bias", bias->second, module.params.front().shape);
     }
-    AddExtras(module.name);
+    AddFacts(module.name);
   }
 
-  void AddExtras(const std::string& module) {
-    const auto found = decisions_.extras.find(module);
-    if (found == decisions_.extras.end()) return;
-    for (const ExtraTensor& extra : found->second) Add({extra.name, extra.dtype, extra.shape, extra.type, 0, 0, 0});
+  void AddFacts(const std::string& module) {
+    const auto found = facts_.find(module);
+    if (found == facts_.end()) return;
+    for (const PlannedFact* fact : found->second) {
+      for (OutputTensor& tensor : format_.PlanFact(*fact)) Add(std::move(tensor));
+    }
   }
 
   void AddFloat(const std::string& name, DType dtype, const Shape& shape) {
-    Add({name, dtype, shape, "FLOAT", 0, 0, 0});
+    Add(format_.PlanFloat(name, dtype, shape));
   }
 
   void Add(OutputTensor tensor) {
@@ -57,15 +61,11 @@ class Collector {
 
   const ModelLayout& layout_;
   const Decisions& decisions_;
-  const Compat& compat_;
+  const Format& format_;
+  std::map<std::string_view, std::vector<const PlannedFact*>> facts_;  // by module, in the order of the steps
   std::vector<OutputTensor> tensors_;
   int unit_ = 0;
 };
-
-bool IsMx(QuantMode mode) {
-  return mode == QuantMode::kW8A8MXFP8 || mode == QuantMode::kW4A8MXFP || mode == QuantMode::kW4A4MXFP4 ||
-         mode == QuantMode::kW4A4MXFP4DualScale;
-}
 
 }  // namespace
 
@@ -82,40 +82,24 @@ PlannedLinear PlannedOf(const ModuleInfo& module, const LinearDecision& decision
   return planned;
 }
 
-std::vector<OutputTensor> TensorsOf(const ModelLayout& layout, const Decisions& decisions, const Compat& compat) {
-  return Collector(layout, decisions, compat).Collect();
+std::vector<OutputTensor> TensorsOf(const ModelLayout& layout, const Decisions& decisions, const Format& format) {
+  return Collector(layout, decisions, format).Collect();
 }
 
-DescriptionGlobals GlobalsOf(const ModelLayout& layout, const Decisions& decisions, const Compat& compat) {
-  DescriptionGlobals globals;
-  std::vector<QuantMode> modes;
+WrittenModel WrittenOf(const ModelLayout& layout, const Decisions& decisions) {
+  WrittenModel model;
   for (const BlockInfo& block : layout.blocks) {
     for (const ModuleInfo& module : block.modules) {
       if (module.kind != ModuleKind::kLinear) continue;
       const LinearDecision& decision = decisions.linear(module.name);
-      modes.push_back(decision.mode);
-      // The last writer wins, as in the reference; only grouped types write.
-      if (IsMx(decision.mode))
-        globals.group_size = 32;
-      else if (decision.group_size > 0)
-        globals.group_size = decision.group_size;
+      model.linears.push_back({decision.mode, decision.group_size});
     }
   }
-  if (!compat.december_2025) {
-    for (const ModuleInfo& module : layout.rest) {
-      if (module.kind == ModuleKind::kLinear) modes.push_back(QuantMode::kFloat);
-    }
+  for (const ModuleInfo& module : layout.rest) {
+    model.linears_outside = model.linears_outside || module.kind == ModuleKind::kLinear;
   }
-  globals.model_quant_type = ModelQuantType(modes, compat);
-  globals.kv_c8 = decisions.kv_c8;
-  if (decisions.static_fa) globals.fa_quant_type = "FAKQuant";
-  globals.extra_entries = decisions.extra_entries;
-  if (decisions.quarot) {
-    globals.quarot = DescriptionGlobals::Quarot{decisions.quarot->max_tp_size, decisions.quarot->heads_layers,
-                                                decisions.quarot->kronecker_layers};
-  }
-  if (decisions.global_rotation) globals.global_rotation_file = kQuarotFile;
-  return globals;
+  model.facts = decisions.facts;
+  return model;
 }
 
 }  // namespace modelslim

@@ -1,9 +1,9 @@
-// From decisions about modules to the tensors and global keys of the output.
+// From decisions about modules to the tensors of the output.
 #pragma once
 
 #include <vector>
 
-#include "format/ascend_v1.h"
+#include "format/format.h"
 #include "format/layout.h"
 #include "model/layout.h"
 #include "processor/model_plan.h"
@@ -12,9 +12,10 @@ namespace modelslim {
 
 // In write order: blocks as they are processed, modules in pre-order of the module tree, then what is outside of the
 // blocks.
-std::vector<OutputTensor> TensorsOf(const ModelLayout& layout, const Decisions& decisions, const Compat& compat);
+std::vector<OutputTensor> TensorsOf(const ModelLayout& layout, const Decisions& decisions, const Format& format);
 
-DescriptionGlobals GlobalsOf(const ModelLayout& layout, const Decisions& decisions, const Compat& compat);
+// The model as a whole. `decisions` must outlive it.
+WrittenModel WrittenOf(const ModelLayout& layout, const Decisions& decisions);
 
 // The Linear as the format sees it.
 PlannedLinear PlannedOf(const ModuleInfo& module, const LinearDecision& decision);

@@ -29,7 +29,7 @@ const TextSpec& SpecOf(const Recipe& recipe) {
 const SaverConfig* FindSaver(const TextSpec& spec) {
   const SaverConfig* saver = nullptr;
   for (const SaverConfig& each : spec.save) {
-    if (each.type != "ascendv1_saver" && each.type != "ascendv1_saver_distributed") {
+    if (MakeFormat(each.type, {}) == nullptr) {
       throw Error(ErrorCode::kToDo, each.path + ": this version cannot write the format of '" + each.type + "' yet",
                   "use ascendv1_saver");
     }
@@ -72,6 +72,21 @@ void ReportLosses(RunPlan& plan, const std::vector<std::string>& drop, const fs:
   for (const std::string& pattern : CheckLosses(plan.unused, drop, model_path.string())) {
     plan.model.notes.Warn("--drop " + pattern, "matches no tensor that would be lost");
   }
+}
+
+// The output of the recipe's saver.
+void PlanFormat(const Recipe& recipe, const TextSpec& spec, RunPlan& plan) {
+  int64_t part_gib = SaverConfig().part_file_size;
+  const SaverConfig* const saver = FindSaver(spec);
+  if (saver != nullptr) part_gib = saver->part_file_size;
+  plan.writes = saver != nullptr;
+  if (!plan.writes) {
+    plan.model.notes.Warn(recipe.file, "the recipe has no saver (spec.save), so nothing will be written");
+  }
+  plan.format = MakeFormat(saver != nullptr ? std::string_view(saver->type) : kDefaultSaver, plan.model.options.compat);
+  const ModelLayout& layout = plan.family->layout();
+  plan.summary = plan.format->Summarize(WrittenOf(layout, plan.model.decisions));
+  plan.layout = LayOut(TensorsOf(layout, plan.model.decisions, *plan.format), plan.format->Names(part_gib));
 }
 
 uint64_t ParamBytes(const ModuleInfo& module) {
@@ -123,15 +138,7 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
   if (plan.needs_data) plan.pass_types = PlanActivationTypes(family, plan.processors, plan.model);
   ReportPatterns(recipe, spec.process, family, plan.model);
   ReportRouterBias(family, checkpoint, plan.model.notes);
-  if (const SaverConfig* saver = FindSaver(spec)) {
-    plan.names.part_gib = saver->part_file_size;
-  } else {
-    plan.writes = false;
-    plan.model.notes.Warn(recipe.file, "the recipe has no saver (spec.save), so nothing will be written");
-  }
-  const Compat& compat = plan.model.options.compat;
-  plan.globals = GlobalsOf(family.layout(), plan.model.decisions, compat);
-  plan.layout = LayOut(TensorsOf(family.layout(), plan.model.decisions, compat), plan.names);
+  PlanFormat(recipe, spec, plan);
   ReportServers(recipe, spec.process, options.servers, plan);
   plan.copied = FilesToCopy(model_path, family, plan.model);
   Cost(plan);
@@ -142,8 +149,7 @@ std::string PlanIdentity(const RunPlan& plan, const std::string& recipe_text, co
   Hasher hasher;
   hasher.Update(std::string(kProgramVersion) + " journal 2\n");
   hasher.Update(recipe_text + "\n" + calibration_hash + "\n" + plan.checkpoint->Fingerprint() + "\n");
-  hasher.Update(std::string(plan.family->name()) + (plan.model.options.compat.december_2025 ? " 2025-12\n" : "\n"));
-  if (plan.model.options.compat.fp8_for_vllm) hasher.Update(std::string(kFp8TypeOfVllm) + "\n");
+  hasher.Update(std::string(plan.family->name()) + plan.format->Fingerprint());
   for (const MendName& mend : AllMends()) {
     if (plan.model.options.mends.*mend.on) hasher.Update("mend " + std::string(mend.name) + "\n");
   }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "config/recipe/recipe.h"
-#include "format/ascend_v1.h"
+#include "format/format.h"
 #include "format/layout.h"
 #include "io/checkpoint.h"
 #include "model/family.h"
@@ -44,9 +44,9 @@ struct RunPlan {
   PassTypes pass_types;  // with data
   int data_passes = 0;   // steps that forward each block
   bool writes = true;    // false: the recipe has no saver
+  std::unique_ptr<Format> format;
   OutputLayout layout;
-  ShardNames names;
-  DescriptionGlobals globals;
+  SavedSummary summary;  // what the output will say of itself
   std::vector<CopiedFile> copied;
   std::vector<BlockCost> blocks;      // one per block, then one for what is outside of them
   std::vector<UnusedTensors> unused;  // what of the checkpoint no output will hold, and why

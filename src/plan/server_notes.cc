@@ -15,9 +15,9 @@ Served ServedOf(const RunPlan& plan) {
   const ModelFacts& facts = plan.family->facts();
   served.model_type = facts.type;
   served.decoder_layers = facts.decoder_layers;
-  served.group_size = plan.globals.group_size;
-  served.model_quant_type = plan.globals.model_quant_type;
-  served.indexer_quantized = !plan.globals.indexer_quant_type.empty();
+  served.group_size = plan.summary.group_size;
+  served.model_quant_type = plan.summary.model_quant_type;
+  served.indexer_quantized = plan.summary.indexer_quantized;
   for (const OutputTensor& tensor : plan.layout.tensors)
     served.Add(tensor.name, tensor.type, tensor.shape.empty() ? 1 : tensor.shape.back());
   return served;

@@ -4,14 +4,13 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "model/layout.h"
 #include "processor/plan_options.h"
+#include "quant/facts.h"
 #include "tensor/quant_mode.h"
 
 namespace modelslim {
@@ -25,28 +24,10 @@ struct LinearDecision {
   std::vector<std::string> shadowed;  // entries that match it too but come later
 };
 
-// A tensor that a processor adds to the output beside a module's own.
-struct ExtraTensor {
-  std::string name;
-  DType dtype;
-  Shape shape;
-  std::string type;  // in the description; empty: not listed there
-};
-
 struct Decisions {
   std::map<std::string, LinearDecision, std::less<>> linears;  // every Linear of every block
   std::map<std::string, DType, std::less<>> norm_biases;       // norms that gain a bias: its dtype
-  std::map<std::string, std::vector<ExtraTensor>, std::less<>>
-      extras;  // after the tensors of this module (or attention)
-  bool kv_c8 = false;
-  bool static_fa = false;
-  std::vector<std::pair<std::string, std::string>> extra_entries;  // description entries that are no tensors
-  struct Quarot {
-    int64_t max_tp_size = 0;
-    std::vector<std::string> heads_layers, kronecker_layers;
-  };
-  std::optional<Quarot> quarot;
-  bool global_rotation = false;  // optional/quarot.safetensors
+  std::vector<PlannedFact> facts;                              // what steps add beside weights, as they planned it
   bool unties_embeddings = false;
 
   // Every Linear of the model's blocks stays float.

@@ -18,12 +18,8 @@
 
 namespace modelslim {
 
-// Values of the tensors that a step adds beside a module's own (see ModelPlan::extras), by module.
-struct ExtraValue {
-  std::string name;  // as planned
-  Tensor value;
-};
-using ExtraValues = std::map<std::string, std::vector<ExtraValue>, std::less<>>;
+// What steps have found out about modules (see ModelPlan::facts), by module.
+using Facts = std::map<std::string, std::vector<Fact>, std::less<>>;
 
 // What becomes of experts that no calibration token chose, where a step needs to know their input.
 enum class IdleExperts : uint8_t {
@@ -40,12 +36,11 @@ struct RunState {
   Block& rest;                // modules outside of the blocks
   Keep keep = Keep::kPacked;  // what memory allows between chunks
   fs::path scratch;           // directory for what does not fit into memory
-  fs::path output;            // directory that is written; the runner publishes what lies there unpublished
   IdleExperts idle_experts = IdleExperts::kReject;
   bool measure_errors = true;  // keep samples of what enters a Linear
   // Experts ("model.layers.3.mlp.experts.7") of the present block that were handled as idle_experts says.
   std::set<std::string, std::less<>> handled_experts = {};
-  ExtraValues extras = {};  // taken by the saver when the block (or the rest) is written
+  Facts facts = {};  // taken by the saver when the block (or the rest) is written
 };
 
 class Processor {

@@ -24,6 +24,14 @@ uint64_t CodeBytes(const ModuleInfo& linear) { return Elements(linear) + Element
 
 bool IsFourBits(QuantMode mode) { return WeightBits(mode, 32) < 8; }
 
+// Whether what enters some Linears is rotated while the model runs.
+bool RotatesInputs(const std::vector<PlannedFact>& facts) {
+  return std::any_of(facts.begin(), facts.end(), [](const PlannedFact& fact) {
+    const auto* const rotation = std::get_if<PlannedRotation>(&fact.what);
+    return rotation != nullptr && rotation->role != RotationRole::kSite;
+  });
+}
+
 template <class Array>
 Array Plus(Array a, const Array& b) {
   for (size_t i = 0; i < a.size(); ++i) a[i] += b[i];
@@ -146,8 +154,8 @@ uint64_t BlockMemory::Peak(int64_t rows, Keep keep) const {
   form.longest = std::min(rows, inputs_.longest());
   form.samples = form.longest > 0 ? std::min<int64_t>(static_cast<int64_t>(inputs_.offsets.size()), rows) : 0;
   if (inputs_.plan != nullptr) {
-    form.absorbed = inputs_.plan->model.decisions.static_fa;
-    form.rotates = inputs_.plan->model.decisions.quarot.has_value();
+    form.absorbed = HasFact<PlannedFaScales>(inputs_.plan->model.decisions.facts);
+    form.rotates = RotatesInputs(inputs_.plan->model.decisions.facts);
   }
   uint64_t peak = 0;
   for (const Moment& moment : moments_) {

@@ -78,7 +78,7 @@ class Planner {
         largest_output_ = std::max(largest_output_, std::min(bytes, kPieceBytes));
       }
     }
-    if (!inputs_.plan->model.decisions.global_rotation) return;
+    if (!HasFact<PlannedGlobalRotation>(inputs_.plan->model.decisions.facts)) return;
     const auto width = static_cast<uint64_t>(inputs_.family.HiddenWidth());
     rest_ = std::max(rest_, width * width * sizeof(float));
   }

@@ -198,9 +198,11 @@ OutputWriter::OutputWriter(const OutputLayout& layout, fs::path directory, Journ
                            uint64_t queue_bytes)
     : state_(std::make_unique<State>(layout, journal, queue_bytes)) {
   state_->directory = std::move(directory);
-  for (const OutputShard& shard : layout.shards) {
+  for (size_t i = 0; i < layout.shards.size(); ++i) {
+    const OutputShard& shard = layout.shards[i];
     const fs::path path = Unpublished(state_->directory / shard.file);
-    const OutputFileOptions options{.mode = 0400, .direct = true};
+    // The modes are those of the reference's files.
+    const OutputFileOptions options{.mode = i < layout.weight_shards ? 0400u : 0600u, .direct = true};
     if (resume) {
       // One that was cut off while it published may have given the name and the mode already.
       const fs::path found = FindUnfinishedShard(state_->directory, shard);
@@ -209,6 +211,7 @@ OutputWriter::OutputWriter(const OutputLayout& layout, fs::path directory, Journ
       fs::permissions(path, fs::perms::owner_read | fs::perms::owner_write);
       state_->files.push_back(OutputFile::Open(path, shard.size, options));
     } else {
+      if (path.parent_path() != state_->directory) MakeDirectories(path.parent_path());
       state_->files.push_back(OutputFile::Create(path, shard.size, options));
       state_->files.back()->Write(0, shard.header);
     }

@@ -13,17 +13,12 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "io/hash.h"
+#include "plan/output_tensors.h"
 #include "runner/ledger.h"
 #include "runner/run.h"
 
 namespace modelslim {
 namespace {
-
-// Names that this tool (and the one whose format it writes) gives to weights and their index.
-bool IsOurWeightFile(const std::string& name) {
-  return name.starts_with("quant_model_weight") &&
-         (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
-}
 
 std::set<std::string> NamesOf(const OutputLayout& layout) {
   std::set<std::string> names;
@@ -31,13 +26,13 @@ std::set<std::string> NamesOf(const OutputLayout& layout) {
   return names;
 }
 
-void RemoveOldOutput(const fs::path& save_path, const OutputLayout& layout) {
-  fs::remove(save_path / kDescriptionFile);
-  const std::set<std::string> shards = NamesOf(layout);
+void RemoveOldOutput(const fs::path& save_path, const RunPlan& plan) {
+  fs::remove(save_path / std::string(plan.format->completing_file()));
+  const std::set<std::string> shards = NamesOf(plan.layout);
   const auto is_new = [&shards](const std::string& name) { return shards.count(name) > 0; };
   for (const fs::directory_entry& entry : fs::directory_iterator(save_path)) {
     const std::string name = entry.path().filename().string();
-    if (IsOurWeightFile(name) && !is_new(name)) {
+    if (plan.format->IsWeightFile(name) && !is_new(name)) {
       fs::remove(entry.path());
     } else if (name.ends_with(".safetensors") && !is_new(name)) {
       LogWarning(entry.path().string() +
@@ -75,8 +70,8 @@ class SmallFiles {
     if (utimensat(AT_FDCWD, to.c_str(), times, 0) != 0) LogDebug("cannot set the time of " + to.string());
   }
 
-  // One that is there already, beside its name.
-  void Take(const std::string& name) { Add(name, HashHex(ReadTextFile(Unpublished(save_path_ / name)))); }
+  // One that the writer has made and will publish.
+  void Note(const std::string& name) { hashes_[name] = HashHex(ReadTextFile(Unpublished(save_path_ / name))); }
 
   // The last one written is named last, when the others are sure to be on the disk.
   void Publish() const {
@@ -103,13 +98,13 @@ class SmallFiles {
 
 }  // namespace
 
-void RemoveUnfinished(const fs::path& save_path, const OutputLayout& layout) {
-  const std::set<std::string> kept = NamesOf(layout);
+void RemoveUnfinished(const fs::path& save_path, const RunPlan& plan) {
+  const std::set<std::string> kept = NamesOf(plan.layout);
   for (const fs::directory_entry& entry : fs::directory_iterator(save_path)) {
     const std::string name = entry.path().filename().string();
     if (!name.ends_with(kUnpublished)) continue;
     const std::string final_name = name.substr(0, name.size() - std::string_view(kUnpublished).size());
-    if (IsOurWeightFile(final_name) && kept.count(final_name) == 0) fs::remove(entry.path());
+    if (plan.format->IsWeightFile(final_name) && kept.count(final_name) == 0) fs::remove(entry.path());
   }
 }
 
@@ -117,16 +112,22 @@ void PublishOutput(const RunPlan& plan, const RunOptions& options, const RunRepo
   writer.Complete();
   SmallFiles files(options.save_path);
   for (const CopiedFile& file : plan.copied) files.Copy(file, options.model_path);
-  if (plan.names.part_gib > 0) files.Write(plan.names.stem + ".safetensors.index.json", IndexJson(plan.layout));
-  if (!plan.globals.global_rotation_file.empty()) files.Take(plan.globals.global_rotation_file);
-  const std::string description = DescriptionJson(plan.layout, plan.globals, plan.model.options.compat);
+  for (size_t i = plan.layout.weight_shards; i < plan.layout.shards.size(); ++i) files.Note(plan.layout.shards[i].file);
+  std::vector<SmallFile> small =
+      plan.format->SmallFiles(plan.layout, WrittenOf(plan.family->layout(), plan.model.decisions));
+  const SmallFile last = std::move(small.back());
+  small.pop_back();
+  for (const SmallFile& file : small) files.Write(file.name, file.content);
   LedgerHashes hashes{writer.hashes(), files.hashes()};
-  hashes.files[kDescriptionFile] = HashHex(description);
+  for (const OutputTensor& tensor : plan.layout.tensors) {
+    if (!tensor.file.empty()) hashes.tensors.erase(tensor.name);  // its file has a checksum
+  }
+  hashes.files[last.name] = HashHex(last.content);
   files.Write(kLedgerFile, LedgerDocument(report.facts, hashes));
-  files.Write(kDescriptionFile, description);
+  files.Write(last.name, last.content);
   plan.checkpoint->ThrowIfChanged();
   if (options.check) options.check();
-  RemoveOldOutput(options.save_path, plan.layout);
+  RemoveOldOutput(options.save_path, plan);
   writer.Publish();
   files.Publish();
 }

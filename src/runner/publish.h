@@ -13,12 +13,10 @@ struct RunOptions;
 
 // Writes the model's files, index, ledger and description beside their names, makes sure that the source is still the
 // one that was read, and asks options.check. Only then anything gets its name: what an earlier output of ours left is
-// removed (its description first, so that nothing half-replaced looks complete), the new description comes last.
+// removed (first what made it complete, so that nothing half-replaced looks so), the new file of that name comes last.
 void PublishOutput(const RunPlan& plan, const RunOptions& options, const RunReport& report, OutputWriter& writer);
 
-// Removes unpublished weight files and indexes other than the shards of `layout`: what a run of other settings left.
-void RemoveUnfinished(const fs::path& save_path, const OutputLayout& layout);
-
-inline constexpr const char* kDescriptionFile = "quant_model_description.json";
+// Removes unpublished weight files and indexes other than the shards of the plan: what a run of other settings left.
+void RemoveUnfinished(const fs::path& save_path, const RunPlan& plan);
 
 }  // namespace modelslim

@@ -93,7 +93,7 @@ class Run {
     journal_ = std::move(earlier.journal);
     first_ = report_.resumed_units = earlier.first_unit;
     report_.facts = std::move(earlier.facts);
-    if (plan_.writes && !earlier.resumes) RemoveUnfinished(options_.save_path, plan_.layout);
+    if (plan_.writes && !earlier.resumes) RemoveUnfinished(options_.save_path, plan_);
     if (plan_.writes) {
       writer_.emplace(plan_.layout, options_.save_path, *journal_, earlier.resumes, options_.memory.queue_bytes);
     }
@@ -103,7 +103,6 @@ class Run {
                             .rest = *rest_,
                             .keep = options_.memory.keep,
                             .scratch = work_,
-                            .output = options_.save_path,
                             .idle_experts = options_.idle_experts,
                             .measure_errors = options_.measure_errors});
     if (plan_.needs_data) pass_.emplace(SamplePass{*plan_.family, *batch_, options_.memory, *rest_});
@@ -163,7 +162,7 @@ class Run {
             const HiddenFile* hidden) {
     const StageClock clock(&save_seconds_);
     plan_.family->BeforeSave(block, plan_.model.options.mends.zero_centred_norm);
-    SaveModules(block, modules, attention, plan_, source_, {options_.measure_errors, plan_.writes}, state_->extras,
+    SaveModules(block, modules, attention, plan_, source_, {options_.measure_errors, plan_.writes}, state_->facts,
                 writer_ ? &*writer_ : nullptr, &facts_);
     if (!state_->handled_experts.empty()) facts_.idle_experts = IdleExpertsName(options_.idle_experts);
     // The journal gets no unit that was made of weights other than those that its identity names.

@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/stop.h"
-#include "format/ascend_v1_write.h"
 #include "ops/finite.h"
 #include "processor/linears/linear_result.h"
 #include "processor/observing/output_error.h"
@@ -17,9 +16,9 @@ namespace {
 
 class Saver {
  public:
-  Saver(const RunPlan& plan, const WeightSource& source, const SaveOptions& options, ExtraValues& extras,
+  Saver(const RunPlan& plan, const WeightSource& source, const SaveOptions& options, modelslim::Facts& found,
         OutputWriter* writer, UnitFacts* facts)
-      : plan_(plan), source_(source), options_(options), extras_(extras), writer_(writer), facts_(facts) {}
+      : plan_(plan), source_(source), options_(options), found_(found), writer_(writer), facts_(facts) {}
 
   void Linear(LinearModule& module) {
     if (LinearResult* result = QuantizedResult(module)) {
@@ -56,13 +55,13 @@ class Saver {
     parameter.Release();
   }
 
-  void Extras(const std::string& module) {
-    const auto values = extras_.find(module);
-    if (values == extras_.end()) return;
-    for (ExtraValue& extra : values->second) {
-      if (writer_ != nullptr) writer_->Put(extra.name, std::move(extra.value));
+  void FactsOf(const std::string& module) {
+    const auto found = found_.find(module);
+    if (found == found_.end()) return;
+    for (Fact& fact : found->second) {
+      if (writer_ != nullptr) plan_.format->WriteFact(module, std::move(fact), sink_);
     }
-    extras_.erase(values);
+    found_.erase(found);
   }
 
  private:
@@ -115,14 +114,13 @@ class Saver {
       linear.bias = bias->Get();
       if (const std::optional<int64_t> at = FirstNotFinite(linear.bias)) Note(bias->name(), linear.bias, *at);
     }
-    WriteAscendLinear(std::move(linear), plan_.family->layout().dtype, plan_.model.options.compat,
-                      [this](const std::string& name, Tensor value) { writer_->Put(name, std::move(value)); });
+    plan_.format->WriteLinear(std::move(linear), plan_.family->layout().dtype, sink_);
   }
 
   void Measure(LinearModule& module, LinearResult& result, const QuantizedWeight& weight) {
     LedgerEntry entry;
     entry.name = module.name();
-    entry.type = TypeName(result.mode, plan_.model.options.compat);
+    entry.type = plan_.format->TypeName(result.mode);
     entry.by = result.by;
     entry.range_from = result.range_from;
     if (result.input) entry.input = LedgerEntry::Input{result.input->scale, result.input->offset};
@@ -141,17 +139,18 @@ class Saver {
   const RunPlan& plan_;
   const WeightSource& source_;
   const SaveOptions& options_;
-  ExtraValues& extras_;
+  modelslim::Facts& found_;
   OutputWriter* writer_;
+  const TensorSink sink_ = [this](const std::string& name, Tensor value) { writer_->Put(name, std::move(value)); };
   UnitFacts* facts_;
 };
 
 }  // namespace
 
 void SaveModules(Block& block, const std::vector<ModuleInfo>& modules, const std::vector<std::string>& attention,
-                 const RunPlan& plan, const WeightSource& source, const SaveOptions& options, ExtraValues& extras,
+                 const RunPlan& plan, const WeightSource& source, const SaveOptions& options, Facts& found,
                  OutputWriter* writer, UnitFacts* facts) {
-  Saver saver(plan, source, options, extras, writer, facts);
+  Saver saver(plan, source, options, found, writer, facts);
   for (const ModuleInfo& module : modules) {
     ThrowIfStopped();
     if (LinearModule* linear = block.FindLinear(module.name)) {
@@ -161,9 +160,10 @@ void SaveModules(Block& block, const std::vector<ModuleInfo>& modules, const std
     } else {
       for (const ParamInfo& param : module.params) saver.Float(*block.FindParameter(param.name));
     }
-    saver.Extras(module.name);
+    saver.FactsOf(module.name);
   }
-  for (const std::string& name : attention) saver.Extras(name);
+  for (const std::string& name : attention) saver.FactsOf(name);
+  saver.FactsOf(kWholeModel);
 }
 
 }  // namespace modelslim

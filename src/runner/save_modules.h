@@ -23,7 +23,7 @@ struct SaveOptions {
 // Writes every module of `info` (a block, or what is outside of the blocks). Memory of a module is given back as soon
 // as it is queued. Appends to the tensors of `facts`.
 void SaveModules(Block& block, const std::vector<ModuleInfo>& modules, const std::vector<std::string>& attention,
-                 const RunPlan& plan, const WeightSource& source, const SaveOptions& options, ExtraValues& extras,
+                 const RunPlan& plan, const WeightSource& source, const SaveOptions& options, Facts& found,
                  OutputWriter* writer, UnitFacts* facts);
 
 }  // namespace modelslim

@@ -21,34 +21,31 @@ class Fa3QuantTest : public testing::Test {
     if (!directory) GTEST_SKIP() << "no golden model of this name here";
     run_ = std::make_unique<BlockRun>(*directory, "DeepSeek-V3", 1);
   }
+  // Query heads of the attention, for every step that takes it.
+  std::vector<int64_t> Planned() const {
+    std::vector<int64_t> heads;
+    for (const PlannedFact& fact : run_->plan.decisions.facts) {
+      if (fact.module == kAttention) heads.push_back(std::get<PlannedFaScales>(fact.what).query_heads);
+    }
+    return heads;
+  }
+  const std::vector<Fact>& Made() const { return run_->state().facts.at(kAttention); }
+
   std::unique_ptr<BlockRun> run_;
 };
 
 TEST_F(Fa3QuantTest, ValuesAreAsPlanned) {
   run_->Run(*MakeFa3Quant(Config()));
-  EXPECT_TRUE(run_->plan.decisions.static_fa);
-  const std::vector<ExtraTensor>& planned = run_->plan.decisions.extras.at(kAttention);
-  const std::vector<ExtraValue>& made = run_->state().extras.at(kAttention);
-  ASSERT_EQ(planned.size(), 6u);
-  ASSERT_EQ(made.size(), 6u);
-  for (size_t i = 0; i < 6; ++i) {
-    EXPECT_EQ(made[i].name, planned[i].name);
-    EXPECT_EQ(made[i].value.dtype(), planned[i].dtype);
-    EXPECT_EQ(made[i].value.shape(), planned[i].shape);
+  EXPECT_EQ(Planned(), (std::vector<int64_t>{4}));
+  ASSERT_EQ(Made().size(), 1u);
+  const auto& scales = std::get<FaScales>(Made().front());
+  EXPECT_EQ(scales.query.scale.size(), 4u);
+  EXPECT_EQ(scales.key.scale.size(), 1u);
+  EXPECT_EQ(scales.value.scale.size(), 1u);
+  for (const AffineTable* const table : {&scales.query, &scales.key, &scales.value}) {
+    for (const float scale : table->scale) EXPECT_GT(scale, 1e-4);
+    for (const float offset : table->offset) EXPECT_EQ(offset, 0);
   }
-  EXPECT_EQ(planned[0].name, std::string(kAttention) + ".fa_q.scale");
-  EXPECT_EQ(planned[0].shape, (Shape{4, 1}));
-  EXPECT_EQ(planned[4].shape, (Shape{1, 1}));
-  for (const ExtraValue& value : made) {
-    for (int64_t i = 0; value.value.dtype() == DType::kF32 && i < value.value.size(); ++i)
-      EXPECT_GT(value.value.as<float>()[i], 1e-4);
-    for (int64_t i = 0; value.value.dtype() == DType::kI8 && i < value.value.size(); ++i)
-      EXPECT_EQ(value.value.as<int8_t>()[i], 0);
-  }
-  const auto& entries = run_->plan.decisions.extra_entries;
-  EXPECT_EQ(std::count(entries.begin(), entries.end(),
-                       std::pair<std::string, std::string>(std::string(kAttention) + ".quant_type", "INT8")),
-            1);
 }
 
 // Later forwards see the rounding: int8 of bounded inputs changes the block's output a little, and not by nothing.
@@ -64,11 +61,11 @@ TEST_F(Fa3QuantTest, LaterForwardsAreQuantized) {
 TEST_F(Fa3QuantTest, TheFirstEntryWins) {
   const std::unique_ptr<Processor> first = MakeFa3Quant(Config()), second = MakeFa3Quant(Config());
   run_->Run(*first);
-  const float scale = run_->state().extras.at(kAttention)[0].value.as<float>()[0];
+  const float scale = std::get<FaScales>(Made().front()).query.scale.front();
   run_->Run(*second);
-  EXPECT_EQ(run_->plan.decisions.extras.at(kAttention).size(), 6u);
-  ASSERT_EQ(run_->state().extras.at(kAttention).size(), 6u);
-  EXPECT_EQ(run_->state().extras.at(kAttention)[0].value.as<float>()[0], scale);
+  EXPECT_EQ(Planned().size(), 1u);
+  ASSERT_EQ(Made().size(), 1u);
+  EXPECT_EQ(std::get<FaScales>(Made().front()).query.scale.front(), scale);
 }
 
 TEST_F(Fa3QuantTest, RefusesOtherTypesInThePlan) {

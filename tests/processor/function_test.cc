@@ -34,7 +34,7 @@ void Rewrite(WholeModel& model, const std::vector<ProcessorConfig>& process) {
     RefuseQuantized(*step, model.family(), plan);
     step->Plan(model.family(), plan);
   }
-  RunState state{model.family(), plan, model.rest(), Keep::kPacked, scratch.path(), scratch.path()};
+  RunState state{model.family(), plan, model.rest(), Keep::kPacked, scratch.path()};
   for (const auto& step : steps) step->PreRun(state);
   Tensor hidden = model.Embed();
   for (const auto& block : model.blocks()) {

@@ -30,7 +30,7 @@ class BlockRun {
   const Family& family() const { return *model_.family; }
   Block& block() { return *block_; }
   RunState& state() {
-    if (!state_) state_.emplace(RunState{family(), plan, *rest_, Keep::kPacked, scratch_.path(), scratch_.path()});
+    if (!state_) state_.emplace(RunState{family(), plan, *rest_, Keep::kPacked, scratch_.path()});
     return *state_;
   }
 

@@ -20,8 +20,8 @@ namespace {
 class WriterTest : public testing::Test {
  protected:
   WriterTest() {
-    layout_ = LayOut({{"a", DType::kF32, {3}, "FLOAT", 0, 0, 0}, {"b", DType::kI8, {100000}, "W8A8", 1, 0, 0}},
-                     {.part_gib = 0});
+    layout_ = LayOut({{"a", DType::kF32, {3}, "FLOAT", 0}, {"b", DType::kI8, {100000}, "W8A8", 1}},
+                     {"quant_model_weights", 0});
   }
   ~WriterTest() override { SetWriteFaultsForTesting({}); }
 
@@ -88,7 +88,7 @@ TEST_F(WriterTest, PinsWhatIsPut) {
 
 TEST_F(WriterTest, PiecesAreTheWhole) {
   layout_ =
-      LayOut({{"m", DType::kI8, {5, 3}, "W8A8", 0, 0, 0}, {"n", DType::kI8, {2, 3}, "W8A8", 0, 0, 0}}, {.part_gib = 0});
+      LayOut({{"m", DType::kI8, {5, 3}, "W8A8", 0}, {"n", DType::kI8, {2, 3}, "W8A8", 0}}, {"quant_model_weights", 0});
   Journal journal(directory_ / "journal", "run", false);
   OutputWriter writer(layout_, directory_, journal, false);
   EXPECT_THROW(writer.PutRows("m", 1, Filled(DType::kI8, {2, 3}, 1)), Error);  // not the beginning

@@ -13,15 +13,13 @@
 namespace modelslim {
 namespace {
 
-// In the order in which an attention calls its hook, and in which the output lists them. The ratio is the share of a
-// head's values that its range has to cover.
+// In the order in which an attention calls its hook. The ratio is the share of a head's values that its range has to
+// cover.
 struct Branch {
-  const char* name;
   FaPart part;
   double ratio;
 };
-constexpr std::array<Branch, 3> kBranches = {
-    {{"fa_q", FaPart::kQuery, 0.9999}, {"fa_k", FaPart::kKey, 0.9999}, {"fa_v", FaPart::kValue, 1.0}}};
+constexpr std::array<Branch, 3> kBranches = {{{FaPart::kQuery, 0.9999}, {FaPart::kKey, 0.9999}, {FaPart::kValue, 1.0}}};
 
 size_t IndexOf(FaPart part) {
   return static_cast<size_t>(
@@ -82,12 +80,6 @@ void RefuseOthers(const std::string& path, const std::optional<QConfig>& qconfig
               "leave the qconfig out, or give {dtype: int8, scope: per_head, symmetric: true, method: minmax}");
 }
 
-Tensor Scales(const AffineTable& params) {
-  Tensor scale(DType::kF32, {static_cast<int64_t>(params.scale.size()), 1});
-  std::copy(params.scale.begin(), params.scale.end(), scale.as<float>());
-  return scale;
-}
-
 class Fa3Quant : public Processor {
  public:
   Fa3Quant(const ProcessorConfig& config, const Fa3Config& own) : Processor(config), own_(own) {}
@@ -133,7 +125,7 @@ class Fa3Quant : public Processor {
                     "use a calibration set with at least one sample");
       }
       std::array<AffineTable, 3> params = observing->Params();
-      for (size_t i = 0; i < kBranches.size(); ++i) AddValues(name, kBranches[i].name, params[i], state);
+      state.facts[name].push_back(FaScales{params[0], params[1], params[2]});
       block.fa_hook(name) = std::make_shared<QuantizingHook>(std::move(params));
     }
     hooks_.clear();
@@ -141,29 +133,15 @@ class Fa3Quant : public Processor {
 
  private:
   void PlanAttention(const FaAttention& attention, ModelPlan& plan) const {
-    std::vector<ExtraTensor>& extras = plan.decisions.extras[attention.name];
-    const std::string first = attention.name + "." + kBranches.front().name + ".scale";
-    if (std::any_of(extras.begin(), extras.end(), [&](const ExtraTensor& extra) { return extra.name == first; })) {
+    const auto takes_it = [&](const PlannedFact& fact) {
+      return fact.module == attention.name && std::holds_alternative<PlannedFaScales>(fact.what);
+    };
+    if (std::any_of(plan.decisions.facts.begin(), plan.decisions.facts.end(), takes_it)) {
       plan.notes.Inform(attention.name,
                         path() + " comes after another fa3_quant that takes this attention, and leaves it alone");
       return;
     }
-    for (const Branch& branch : kBranches) {
-      const std::string base = attention.name + "." + branch.name;
-      const int64_t heads = branch.part == FaPart::kQuery ? attention.heads : 1;
-      extras.push_back({base + ".scale", DType::kF32, {heads, 1}, "FAQuant"});
-      extras.push_back({base + ".offset", DType::kI8, {heads, 1}, "FAQuant"});
-    }
-    plan.decisions.extra_entries.emplace_back(attention.name + ".quant_type", "INT8");
-    plan.decisions.static_fa = true;
-  }
-
-  static void AddValues(const std::string& attention, const char* branch, const AffineTable& params, RunState& state) {
-    const std::string base = attention + "." + branch;
-    Tensor scale = Scales(params);
-    Tensor offset = Tensor::Zeros(DType::kI8, scale.shape());
-    state.extras[attention].push_back({base + ".scale", std::move(scale)});
-    state.extras[attention].push_back({base + ".offset", std::move(offset)});
+    plan.decisions.facts.push_back({attention.name, PlannedFaScales{attention.heads}});
   }
 
   Fa3Config own_;

@@ -82,13 +82,6 @@ class KvSmooth : public Processor, public KvObserver {
   std::map<std::string, ChannelStats> keys_;
 };
 
-// The scale and offset of one cached tensor, as its type wants them.
-Tensor ToTensor(const std::vector<float>& values, DType dtype) {
-  Tensor f32(DType::kF32, {static_cast<int64_t>(values.size())});
-  std::copy(values.begin(), values.end(), f32.as<float>());
-  return ConvertTo(std::as_const(f32).view(), dtype);
-}
-
 class DynamicCache : public Processor, public KvObserver {
  public:
   DynamicCache(const ProcessorConfig& config, const DynamicCacheConfig& own)
@@ -98,22 +91,20 @@ class DynamicCache : public Processor, public KvObserver {
   KvObserver* kv_observer() override { return this; }
 
   void Plan(const Family& family, ModelPlan& plan) const override {
-    bool any = false;
     for (const BlockInfo& block : family.layout().blocks) {
       for (const std::string& attention : block.attention) {
-        if (!select_.Selects(attention)) continue;
-        PlanAttention(block, attention, family.layout().dtype, plan);
-        any = true;
+        if (select_.Selects(attention)) PlanAttention(block, attention, family.layout().dtype, plan);
       }
     }
-    plan.decisions.kv_c8 = plan.decisions.kv_c8 || any;
   }
 
   void PlanKvTypes(const std::string& attention, DType keys, DType values, ModelPlan& plan) const override {
     if (!select_.Selects(attention)) return;
-    for (ExtraTensor& extra : plan.decisions.extras.find(attention)->second) {
-      if (extra.type != "C8") continue;
-      extra.dtype = extra.name.starts_with(attention + ".v_proj.") ? values : keys;
+    for (PlannedFact& fact : plan.decisions.facts) {
+      auto* const scales = std::get_if<PlannedKvScales>(&fact.what);
+      if (scales == nullptr || fact.module != attention) continue;
+      scales->key_dtype = keys;
+      scales->value_dtype = values;
     }
   }
 
@@ -136,42 +127,30 @@ class DynamicCache : public Processor, public KvObserver {
         throw Error(ErrorCode::kSpec, path() + ": no keys and values were seen in " + attention,
                     "use a calibration set with at least one sample");
       }
-      AddValues(attention, "k_proj", *seen->second.first.params(), state);
-      AddValues(attention, "v_proj", *seen->second.second.params(), state);
+      state.facts[attention].push_back(
+          KvScales{KeyOf(attention), ValueOf(attention), *seen->second.first.params(), *seen->second.second.params()});
     }
     observed_.clear();
   }
 
  private:
+  static std::string KeyOf(const std::string& attention) { return attention + ".k_proj"; }
+  static std::string ValueOf(const std::string& attention) { return attention + ".v_proj"; }
+
   // The types are those of the states, which PlanKvTypes() tells.
   void PlanAttention(const BlockInfo& block, const std::string& attention, DType model_dtype, ModelPlan& plan) const {
-    std::map<std::string, int64_t> sizes;
+    PlannedKvScales scales{KeyOf(attention), ValueOf(attention), 0, 0, model_dtype, model_dtype};
     for (const ModuleInfo& module : block.modules) {
       if (module.kind != ModuleKind::kLinear) continue;
-      for (const char* part : {"k_proj", "v_proj"}) {
-        if (module.name != attention + "." + part) continue;
-        sizes[part] = module.out_features();
-      }
+      if (module.name == scales.key) scales.keys = module.out_features();
+      if (module.name == scales.value) scales.values = module.out_features();
     }
-    if (sizes.size() != 2) {
+    if (scales.keys == 0 || scales.values == 0) {
       throw Error(ErrorCode::kUnsupported,
                   path() + ": " + attention + " has no k_proj and v_proj, which the C8 format names its scales after",
                   "exclude this attention");
     }
-    for (const char* part : {"k_proj", "v_proj"}) {
-      for (const char* what : {"kv_cache_scale", "kv_cache_offset"}) {
-        plan.decisions.extras[attention].push_back(
-            {fmt::format("{}.{}.{}", attention, part, what), model_dtype, {sizes[part]}, "C8"});
-      }
-    }
-  }
-
-  static void AddValues(const std::string& attention, const char* part, const AffineTable& params, RunState& state) {
-    const std::string base = fmt::format("{}.{}.", attention, part);
-    const std::vector<float> zeros(params.scale.size(), 0.0f);
-    state.extras[attention].push_back({base + "kv_cache_scale", ToTensor(params.scale, params.dtype)});
-    state.extras[attention].push_back(
-        {base + "kv_cache_offset", ToTensor(params.offset.empty() ? zeros : params.offset, params.dtype)});
+    plan.decisions.facts.push_back({attention, std::move(scales)});
   }
 
   ActivationSpec spec_;

@@ -40,7 +40,7 @@ class OnlineQuarot : public Processor {
         if (!own_.select.Selects(site.name)) continue;
         ++selected[site.attention].first;
         Make(site);
-        plan.decisions.extras[site.attention].push_back({site.name, DType::kF32, {site.size, site.size}, "FLOAT"});
+        plan.decisions.facts.push_back({site.attention, PlannedRotation{RotationRole::kSite, site.name, site.size, 0}});
       }
       for (const auto& [attention, counts] : selected) {
         if (counts.first == 0 || counts.first == counts.second) continue;
@@ -59,7 +59,7 @@ class OnlineQuarot : public Processor {
       if (!own_.select.Selects(site.name)) continue;
       const Rotation rotation = Make(site);
       block.rotation(site.name) = std::make_shared<HeadRotation>(rotation);
-      state.extras[site.attention].push_back({site.name, rotation.Dense()});
+      state.facts[site.attention].push_back(OnlineRotation{RotationRole::kSite, site.name, rotation.Dense()});
     }
   }
 

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "io/safetensors.h"
 #include "quant/rotation/rotation.h"
 #include "quant/rotation/rotation_apply.h"
 #include "quant/rotation/rotation_norm.h"
@@ -151,7 +150,9 @@ class Quarot : public Processor {
                   path() + ": the family " + std::string(family.name()) + " has no rotation map", "remove this entry");
     }
     MakeMatrices(*rotations);  // refuses sizes that cannot be made, before anything is read
-    plan.decisions.global_rotation = own_.export_extra_info;
+    if (own_.export_extra_info && !HasFact<PlannedGlobalRotation>(plan.decisions.facts)) {
+      plan.decisions.facts.push_back({kWholeModel, PlannedGlobalRotation{rotations->matrices.front().size}});
+    }
     for (const ModuleInfo& module : family.layout().rest) {
       for (const ParamInfo& param : module.params)
         plan.decisions.unties_embeddings = plan.decisions.unties_embeddings || !param.alias_of.empty();
@@ -204,10 +205,9 @@ class Quarot : public Processor {
       if (FindTarget(state.rest, step.target).weight != nullptr) modelslim::Apply(state.rest, step, matrices_);
     }
     if (!own_.export_extra_info) return;
-    MakeDirectories(state.output / "optional");
-    const Tensor dense = matrices_.front().Dense();
-    WriteSafetensors(Unpublished(state.output / "optional" / "quarot.safetensors"),
-                     {{"global_rotation", dense.view()}});
+    std::vector<Fact>& facts = state.facts[kWholeModel];
+    facts.clear();  // the last one tells
+    facts.emplace_back(GlobalRotation{matrices_.front().Dense()});
   }
 
  private:
@@ -251,15 +251,12 @@ class Quarot : public Processor {
                   "set online: false");
     }
     const OnlineMatrices made = MakeOnline(family);
-    plan.decisions.quarot = Decisions::Quarot{own_.max_tp_size, {}, {}};
     for (const BlockInfo& block : family.layout().blocks) {
       for (const OnlineRotationUnit& unit : family.OnlineRotations(block.index)) {
-        plan.decisions.quarot->heads_layers.push_back(unit.o_proj);
-        AddMatrix(plan, unit.o_proj, "heads_rotation", *made.heads);
+        AddMatrix(plan, unit.o_proj, RotationRole::kHeads, *made.heads);
         if (!RotatesDown(block.index)) continue;
-        plan.decisions.quarot->kronecker_layers.push_back(unit.down_proj);
-        AddMatrix(plan, unit.down_proj, "kronecker_rotation_m", *made.m);
-        AddMatrix(plan, unit.down_proj, "kronecker_rotation_n", *made.n);
+        AddMatrix(plan, unit.down_proj, RotationRole::kKroneckerLeft, *made.m);
+        AddMatrix(plan, unit.down_proj, RotationRole::kKroneckerRight, *made.n);
       }
     }
     for (const int64_t layer : own_.down_proj_online_layers) {
@@ -270,8 +267,8 @@ class Quarot : public Processor {
     }
   }
 
-  static void AddMatrix(ModelPlan& plan, const std::string& module, const char* suffix, const Rotation& matrix) {
-    plan.decisions.extras[module].push_back({module + "." + suffix, DType::kF32, {matrix.size(), matrix.size()}, ""});
+  void AddMatrix(ModelPlan& plan, const std::string& module, RotationRole role, const Rotation& matrix) const {
+    plan.decisions.facts.push_back({module, PlannedRotation{role, "", matrix.size(), own_.max_tp_size}});
   }
 
   void RotateOnline(Block& block, RunState& state) const {
@@ -280,14 +277,14 @@ class Quarot : public Processor {
       const Rotation heads = *online_.heads;
       o_proj.weight().Transform([heads](const View& w) { RotateHeadsOfWeight(w, heads); });
       o_proj.input_transform() = std::make_shared<HeadsTransform>(heads);
-      state.extras[unit.o_proj].push_back({unit.o_proj + ".heads_rotation", heads.Dense()});
+      state.facts[unit.o_proj].push_back(OnlineRotation{RotationRole::kHeads, "", heads.Dense()});
       if (!RotatesDown(block.info().index)) continue;
       LinearModule& down_proj = *block.FindLinear(unit.down_proj);
       const Rotation m = *online_.m, n = *online_.n;
       down_proj.weight().Transform([m, n](const View& w) { RotateKronecker(w, m, n); });
       down_proj.input_transform() = std::make_shared<KroneckerTransform>(m, n);
-      state.extras[unit.down_proj].push_back({unit.down_proj + ".kronecker_rotation_m", m.Dense()});
-      state.extras[unit.down_proj].push_back({unit.down_proj + ".kronecker_rotation_n", n.Dense()});
+      state.facts[unit.down_proj].push_back(OnlineRotation{RotationRole::kKroneckerLeft, "", m.Dense()});
+      state.facts[unit.down_proj].push_back(OnlineRotation{RotationRole::kKroneckerRight, "", n.Dense()});
     }
   }
 

@@ -1,12 +1,13 @@
-#include "quant/weights/pack.h"
+#include "format/pack.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../quant/reference.h"
+#include "format/ascend_v1/modes.h"
 #include "quant/numbers/mx.h"
 #include "quant/weights/row_kernels.h"
 #include "quant/weights/weight_error.h"
-#include "reference.h"
 
 namespace modelslim {
 namespace {
@@ -178,94 +179,95 @@ TEST(Saved, EveryKindComesBack) {
     spec.dual_block_size = 32;
     return QuantizeWeight(w.view(), spec);
   };
-  const auto expect = [&](const QuantizedWeight& weight, const SavedLinear& saved, SavedKind kind) {
-    EXPECT_TRUE(reference::SameBits(DequantizeSaved(saved, kind).view(), Dequantize(weight, DType::kF32).view()));
+  const auto expect = [&](const QuantizedWeight& weight, const ascend_v1::SavedTensors& saved, QuantMode mode) {
+    EXPECT_TRUE(reference::SameBits(ascend_v1::ReadWeight(saved, mode).view(), Dequantize(weight, DType::kF32).view()));
   };
   const QuantizedWeight int8 = quantized(WeightScope::kPerChannel, ElementFormat::kInt8);
   const Tensor int8_scale = WeightScaleColumn(int8.scale.view()), zeros = Tensor::Zeros(DType::kF32, {8, 1});
-  SavedLinear saved;
+  ascend_v1::SavedTensors saved;
   saved.weight = int8.codes.view();
   saved.weight_scale = int8_scale.view();
   saved.weight_offset = zeros.view();
-  expect(int8, saved, SavedKind::kInt);
+  expect(int8, saved, QuantMode::kW8A8Dynamic);
 
   const AffineParams input{0.25f, -3.0f, DType::kF32};
   const Tensor deq = DeqScaleForModel(DeqScale(input, int8.scale.view()), DType::kF32);
   const Tensor input_scale = reference::Make(DType::kF32, {1}, {0.25f});
-  SavedLinear fixed;
+  ascend_v1::SavedTensors fixed;
   fixed.weight = int8.codes.view();
   fixed.deq_scale = deq.view();
   fixed.input_scale = input_scale.view();
-  expect(int8, fixed, SavedKind::kStaticInt8);
+  expect(int8, fixed, QuantMode::kW8A8);
 
   const QuantizedWeight int4 = quantized(WeightScope::kPerChannel, ElementFormat::kInt4);
   const Tensor packed = PackInt4Rows(int4.codes.view()), int4_scale = WeightScaleColumn(int4.scale.view());
   saved.weight = packed.view();
   saved.weight_scale = int4_scale.view();
-  expect(int4, saved, SavedKind::kInt4RowPairs);
+  expect(int4, saved, QuantMode::kW4A8Dynamic);
 
   const QuantizedWeight fp8 = quantized(WeightScope::kPerChannel, ElementFormat::kFp8E4M3);
   const Tensor fp8_scale = WeightScaleColumn(fp8.scale.view());
   saved.weight = fp8.codes.view();
   saved.weight_scale = fp8_scale.view();
-  expect(fp8, saved, SavedKind::kFp8);
+  expect(fp8, saved, QuantMode::kWFP8AFP8Dynamic);
 
-  SavedLinear mx;
+  ascend_v1::SavedTensors mx;
   const QuantizedWeight mxfp8 = quantized(WeightScope::kPerBlock, ElementFormat::kMxFp8);
   mx.weight = mxfp8.codes.view();
   mx.weight_scale = mxfp8.scale.view();
-  expect(mxfp8, mx, SavedKind::kMxFp8);
+  expect(mxfp8, mx, QuantMode::kW8A8MXFP8);
   const QuantizedWeight mxfp4 = quantized(WeightScope::kPerBlock, ElementFormat::kMxFp4);
   const Tensor fp4 = PackFp4Columns(mxfp4.codes.view()), old = Fp4AsE4M3(mxfp4.codes.view());
   mx.weight_scale = mxfp4.scale.view();
   mx.weight = fp4.view();
-  expect(mxfp4, mx, SavedKind::kMxFp4);
+  expect(mxfp4, mx, QuantMode::kW4A4MXFP4);
   mx.weight = old.view();
-  expect(mxfp4, mx, SavedKind::kMxFp4);
+  expect(mxfp4, mx, QuantMode::kW4A4MXFP4);
   const QuantizedWeight dual = quantized(WeightScope::kDualScale, ElementFormat::kMxFp4, WeightMethod::kDualScale);
   const Tensor dual_packed = PackFp4Columns(dual.codes.view());
   mx.weight = dual_packed.view();
   mx.weight_scale = dual.scale.view();
   mx.weight_dual_scale = dual.dual_scale.view();
-  expect(dual, mx, SavedKind::kMxFp4);
+  expect(dual, mx, QuantMode::kW4A4MXFP4DualScale);
 }
 
 TEST(Saved, OffsetsOfGroupsAreSubtracted) {
   const Tensor q = Ints({1, 4}, {1, 2, -3, 4});
   const Tensor scale = reference::Make(DType::kF32, {1, 2}, {0.5f, 2}),
                offset = reference::Make(DType::kF32, {1, 2}, {-1, 3});
-  SavedLinear saved;
+  ascend_v1::SavedTensors saved;
   saved.weight = q.view();
   saved.weight_scale = scale.view();
   saved.weight_offset = offset.view();
-  EXPECT_THAT(reference::Floats(DequantizeSaved(saved, SavedKind::kInt).view()), ElementsAre(1, 1.5f, -12, 2));
+  EXPECT_THAT(reference::Floats(ascend_v1::ReadWeight(saved, QuantMode::kW8A8Dynamic).view()),
+              ElementsAre(1, 1.5f, -12, 2));
 }
 
 TEST(Saved, WrongTensorsAreNamed) {
   const Tensor q = Ints({2, 4}, {1, 2, 3, 4, 5, 6, 7, 8});
   const Tensor scale = reference::Make(DType::kF32, {2, 1}, {1, 2}),
                wrong = reference::Make(DType::kF32, {3, 1}, {1, 2, 3});
-  const auto message = [](const SavedLinear& saved, SavedKind kind) -> std::string {
+  const auto message = [](const ascend_v1::SavedTensors& saved, QuantMode mode) -> std::string {
     try {
-      DequantizeSaved(saved, kind);
+      ascend_v1::ReadWeight(saved, mode);
     } catch (const Error& error) {
       return error.what();
     }
     return "";
   };
-  SavedLinear saved;
-  EXPECT_THAT(message(saved, SavedKind::kInt), testing::HasSubstr("weight: expected I8"));
+  ascend_v1::SavedTensors saved;
+  EXPECT_THAT(message(saved, QuantMode::kW8A8Dynamic), testing::HasSubstr("weight: expected I8"));
   saved.weight = q.view();
-  EXPECT_THAT(message(saved, SavedKind::kInt),
+  EXPECT_THAT(message(saved, QuantMode::kW8A8Dynamic),
               testing::HasSubstr("weight_scale: expected F32 [2, groups], found nothing"));
   saved.weight_scale = wrong.view();
-  EXPECT_THAT(message(saved, SavedKind::kInt), testing::HasSubstr("found F32 [3, 1]"));
+  EXPECT_THAT(message(saved, QuantMode::kW8A8Dynamic), testing::HasSubstr("found F32 [3, 1]"));
   saved.weight_scale = scale.view();
-  EXPECT_EQ(message(saved, SavedKind::kInt), "");
+  EXPECT_EQ(message(saved, QuantMode::kW8A8Dynamic), "");
   saved.weight_offset = wrong.view();
-  EXPECT_THAT(message(saved, SavedKind::kInt), testing::HasSubstr("weight_offset"));
-  EXPECT_THAT(message(saved, SavedKind::kStaticInt8), testing::HasSubstr("deq_scale"));
-  EXPECT_THAT(message(saved, SavedKind::kMxFp8), testing::HasSubstr("weight: expected F8_E4M3"));
+  EXPECT_THAT(message(saved, QuantMode::kW8A8Dynamic), testing::HasSubstr("weight_offset"));
+  EXPECT_THAT(message(saved, QuantMode::kW8A8), testing::HasSubstr("deq_scale"));
+  EXPECT_THAT(message(saved, QuantMode::kW8A8MXFP8), testing::HasSubstr("weight: expected F8_E4M3"));
 }
 
 TEST(WeightErrors, KnownValues) {

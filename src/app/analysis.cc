@@ -1,4 +1,4 @@
-#include "quant/analysis.h"
+#include "app/analysis.h"
 
 #include <algorithm>
 #include <array>

@@ -5,33 +5,15 @@
 #include <set>
 #include <string_view>
 
-#include "app/verify_parts.h"
 #include "base/error.h"
-#include "format/ascend_v1.h"
-#include "runner/publish.h"
+#include "format/ascend_v1/checks.h"
+#include "format/ascend_v1/description.h"
+#include "format/ascend_v1/facts.h"
+#include "format/ascend_v1/modes.h"
+#include "format/pack.h"
 
-namespace modelslim {
+namespace modelslim::ascend_v1 {
 namespace {
-
-// A type of quantized linears: how its weight is stored.
-struct TypeRule {
-  QuantMode mode;
-  SavedKind kind;
-};
-
-const TypeRule* RuleOf(const std::string& type) {
-  static const std::vector<TypeRule> rules = {
-      {QuantMode::kW8A8, SavedKind::kStaticInt8},         {QuantMode::kW8A8Mix, SavedKind::kInt},
-      {QuantMode::kW8A8Dynamic, SavedKind::kInt},         {QuantMode::kW8A16, SavedKind::kInt},
-      {QuantMode::kW4A4Dynamic, SavedKind::kInt},         {QuantMode::kW4A8Dynamic, SavedKind::kInt4RowPairs},
-      {QuantMode::kWFP8AFP8Dynamic, SavedKind::kFp8},     {QuantMode::kW8A8MXFP8, SavedKind::kMxFp8},
-      {QuantMode::kW4A8MXFP, SavedKind::kMxFp4},          {QuantMode::kW4A4MXFP4, SavedKind::kMxFp4},
-      {QuantMode::kW4A4MXFP4DualScale, SavedKind::kMxFp4}};
-  for (const TypeRule& rule : rules) {
-    if (rule.mode == QuantModeOf(type)) return &rule;
-  }
-  return nullptr;
-}
 
 bool IsGlobalKey(const std::string& key) {
   static const std::set<std::string> keys = {"version",     "model_quant_type",  "metadata",      "group_size",
@@ -42,28 +24,30 @@ bool IsGlobalKey(const std::string& key) {
 
 // Rotation matrices stand in the weight files only.
 bool IsUnlisted(const std::string& name) {
-  return name.ends_with(".heads_rotation") || name.ends_with(".kronecker_rotation_m") ||
-         name.ends_with(".kronecker_rotation_n");
+  for (const std::string_view end : {kHeadsRotation, kKroneckerLeft, kKroneckerRight}) {
+    if (name.ends_with("." + std::string(end))) return true;
+  }
+  return false;
 }
 
 std::string Form(DType dtype, const Shape& shape) { return fmt::format("{} {}", DTypeName(dtype), ShapeText(shape)); }
 
-class LayerVerifier {
+class LinearChecker {
  public:
-  LayerVerifier(const VerifiedOutput& output, Problems& problems) : output_(output), problems_(problems) {}
+  LinearChecker(const AscendOutput& output, Problems& problems) : output_(output), problems_(problems) {}
 
-  std::vector<SavedLayer> Run() {
-    for (const std::string& warning : output_.weights.warnings()) problems_.Add(warning);
+  std::vector<SavedLinear> Run() {
+    for (const std::string& warning : output_.weights().warnings()) problems_.Add(warning);
     std::vector<std::pair<std::string, std::string>> plain;
-    for (const JsonMember& member : *output_.description.object()) {
+    for (const JsonMember& member : *output_.description().object()) {
       if (IsGlobalKey(member.key)) continue;
       const std::string* type = member.value.string();
       if (type == nullptr) {
         problems_.Add(fmt::format("{}: {}: expected a type, found {}", kDescriptionFile, member.key,
                                   JsonKindText(member.value.kind())));
-      } else if (output_.weights.Find(member.key) == nullptr) {
+      } else if (output_.weights().Find(member.key) == nullptr) {
         problems_.Add(fmt::format("{} lists {}, which no weight file holds", kDescriptionFile, member.key));
-      } else if (member.key.ends_with(".weight") && RuleOf(*type) != nullptr) {
+      } else if (member.key.ends_with(".weight") && QuantizedRowOf(*type) != nullptr) {
         CheckLinear(member.key.substr(0, member.key.size() - std::string_view(".weight").size()), *type);
       } else {
         plain.emplace_back(member.key, *type);
@@ -72,29 +56,29 @@ class LayerVerifier {
     for (const auto& [name, type] : plain) {
       if (accounted_.count(name) == 0) CheckPlain(name, type);
     }
-    for (const CheckpointTensor& tensor : output_.weights.tensors()) {
-      if (output_.description.Find(tensor.name) == nullptr && !IsUnlisted(tensor.name)) {
+    for (const CheckpointTensor& tensor : output_.weights().tensors()) {
+      if (output_.description().Find(tensor.name) == nullptr && !IsUnlisted(tensor.name)) {
         problems_.Add(fmt::format("{} is in the weight files but not in {}", tensor.name, kDescriptionFile));
       }
     }
-    return std::move(layers_);
+    return std::move(linears_);
   }
 
  private:
   const CheckpointTensor* Part(const std::string& linear, std::string_view suffix) const {
-    return output_.weights.Find(linear + "." + std::string(suffix));
+    return output_.weights().Find(linear + "." + std::string(suffix));
   }
 
   // A tensor of no quantized linear: a float, or a scale of the cache or of attention.
   void CheckPlain(const std::string& name, const std::string& type) {
-    const CheckpointTensor& tensor = *output_.weights.Find(name);
+    const CheckpointTensor& tensor = *output_.weights().Find(name);
     if (type == QuantModeName(QuantMode::kFloat) || type == QuantModeName(QuantMode::kW16A16S)) {
       if (!IsFloat(tensor.dtype)) {
         problems_.Add(fmt::format("{}: {} means a float tensor, found {}", name, type, DTypeName(tensor.dtype)));
       }
-    } else if (type == "C8" || type == "FAQuant") {
+    } else if (type == kCacheType || type == kAttentionType) {
       CheckAttentionPart(tensor);
-    } else if (RuleOf(type) != nullptr) {
+    } else if (QuantizedRowOf(type) != nullptr) {
       problems_.Add(fmt::format("{}: no layer of type {} has such a tensor", name, type));
     } else {
       problems_.Add(fmt::format("{}: '{}' is not a known type", name, type));
@@ -121,10 +105,11 @@ class LayerVerifier {
 
   // Output features; a packed weight has two of them in a row.
   int64_t RowsOf(const CheckpointTensor& weight) const {
-    const Json* const type = output_.description.Find(weight.name);
-    const TypeRule* const rule = type != nullptr && type->string() != nullptr ? RuleOf(*type->string()) : nullptr;
+    const Json* const type = output_.description().Find(weight.name);
+    const ModeRow* const rule =
+        type != nullptr && type->string() != nullptr ? QuantizedRowOf(*type->string()) : nullptr;
     const int64_t rows = weight.shape.empty() ? 0 : weight.shape.front();
-    return rule != nullptr && rule->kind == SavedKind::kInt4RowPairs ? 2 * rows : rows;
+    return rule != nullptr && rule->packing == Packing::kRowPairs ? 2 * rows : rows;
   }
 
   // Columns of scales tell the size of a group, where the type may have groups.
@@ -134,26 +119,26 @@ class LayerVerifier {
     return columns > 1 && in % columns == 0 ? in / columns : 0;
   }
 
-  SavedLayer Describe(const std::string& name, const std::string& type, const CheckpointTensor& weight) const {
-    const TypeRule& rule = *RuleOf(type);
-    SavedLayer layer;
-    layer.name = name;
-    layer.type = type;
-    layer.mode = rule.mode;
-    layer.kind = rule.kind;
-    layer.out = RowsOf(weight);
-    layer.in = rule.kind == SavedKind::kMxFp4 && weight.dtype == DType::kU8 ? 2 * weight.shape[1] : weight.shape[1];
-    if (rule.mode == QuantMode::kW4A4MXFP4DualScale) {
-      const int64_t group = GroupSize(Part(name, "weight_dual_scale"), layer.in);
-      layer.group_size = group > 0 ? group : layer.in;
-    } else if (rule.kind != SavedKind::kMxFp8 && rule.kind != SavedKind::kMxFp4) {
-      layer.group_size = GroupSize(Part(name, "weight_scale"), layer.in);
+  SavedLinear Describe(const std::string& name, const std::string& type, const CheckpointTensor& weight) const {
+    const ModeRow& row = *QuantizedRowOf(type);
+    SavedLinear linear;
+    linear.name = name;
+    linear.type = type;
+    linear.mode = row.mode;
+    linear.out = RowsOf(weight);
+    const bool packed = row.packing == Packing::kColumnPairs && weight.dtype == DType::kU8;
+    linear.in = packed ? 2 * weight.shape[1] : weight.shape[1];
+    if (row.grouping == Grouping::kDualScale) {
+      const int64_t group = GroupSize(Part(name, "weight_dual_scale"), linear.in);
+      linear.group_size = group > 0 ? group : linear.in;
+    } else if (row.grouping != Grouping::kMx) {
+      linear.group_size = GroupSize(Part(name, "weight_scale"), linear.in);
     }
-    return layer;
+    return linear;
   }
 
   // The tensors that a layer of this type and size has, by the very function that plans them.
-  std::vector<OutputTensor> Expected(const SavedLayer& layer, const CheckpointTensor& weight) const {
+  std::vector<OutputTensor> Expected(const SavedLinear& layer, const CheckpointTensor& weight) const {
     PlannedLinear planned;
     planned.name = layer.name;
     planned.mode = layer.mode;
@@ -161,13 +146,13 @@ class LayerVerifier {
     planned.in = layer.in;
     planned.has_bias = Part(layer.name, "bias") != nullptr;
     planned.group_size = layer.group_size;
-    Compat compat;
-    compat.december_2025 = layer.kind == SavedKind::kMxFp4 && weight.dtype == DType::kF8E4M3;
-    compat.fp8_for_vllm = layer.type == kFp8TypeOfVllm;
+    Compat options;
+    options.december_2025 = RowOf(layer.mode).packing == Packing::kColumnPairs && weight.dtype == DType::kF8E4M3;
+    options.fp8_for_vllm = layer.type == kFp8TypeOfVllm;
     // Both forms of deq_scale are right: which one depends on the model's type and on the release.
     const CheckpointTensor* const deq = Part(layer.name, "deq_scale");
     const bool integers = deq != nullptr && deq->dtype == DType::kI64;
-    return AscendTensors(planned, integers ? DType::kF16 : DType::kBF16, compat);
+    return PlanLinear(planned, integers ? DType::kF16 : DType::kBF16, options);
   }
 
   void CheckLinear(const std::string& name, const std::string& type) {
@@ -177,18 +162,18 @@ class LayerVerifier {
       problems_.Add(fmt::format("{}: expected a matrix, found shape {}", weight.name, ShapeText(weight.shape)));
       return;
     }
-    const SavedLayer layer = Describe(name, type, weight);
+    const SavedLinear layer = Describe(name, type, weight);
     try {
       for (const OutputTensor& tensor : Expected(layer, weight)) CheckPart(layer, tensor);
     } catch (const Error& error) {
       problems_.Add(error.what());  // a size that the type cannot have
     }
-    layers_.push_back(layer);
+    linears_.push_back(layer);
   }
 
-  void CheckPart(const SavedLayer& layer, const OutputTensor& expected) {
+  void CheckPart(const SavedLinear& layer, const OutputTensor& expected) {
     accounted_.insert(expected.name);
-    const CheckpointTensor* const part = output_.weights.Find(expected.name);
+    const CheckpointTensor* const part = output_.weights().Find(expected.name);
     if (part == nullptr) {
       problems_.Add(fmt::format("{} is missing; {} needs it", expected.name, layer.type));
       return;
@@ -199,7 +184,7 @@ class LayerVerifier {
                                 Form(part->dtype, part->shape)));
       return;
     }
-    const Json* const listed = output_.description.Find(expected.name);
+    const Json* const listed = output_.description().Find(expected.name);
     const std::string type = listed != nullptr && listed->string() != nullptr ? *listed->string() : expected.type;
     if (type != expected.type && type != layer.type) {  // a bias may have either
       problems_.Add(
@@ -212,7 +197,7 @@ class LayerVerifier {
   }
 
   void CheckScale(const CheckpointTensor& tensor) {
-    const SharedTensor stored = output_.weights.Get(tensor);
+    const SharedTensor stored = output_.weights().Get(tensor);
     const ConstView& view = stored.view();
     if (tensor.dtype == DType::kU8) {  // shared exponents: 255 stands for NaN
       const auto* bytes = view.as<uint8_t>();
@@ -238,7 +223,7 @@ class LayerVerifier {
   }
 
   void CheckOffset(const CheckpointTensor& tensor) {
-    const SharedTensor stored = output_.weights.Get(tensor);
+    const SharedTensor stored = output_.weights().Get(tensor);
     for (int64_t i = 0; i < stored.view().size(); ++i) {
       const float value = stored.view().as<float>()[i];
       if (value >= -128 && value <= 127 && value == std::floor(value)) continue;
@@ -247,16 +232,16 @@ class LayerVerifier {
     }
   }
 
-  const VerifiedOutput& output_;
+  const AscendOutput& output_;
   Problems& problems_;
-  std::vector<SavedLayer> layers_;
+  std::vector<SavedLinear> linears_;
   std::set<std::string, std::less<>> accounted_;  // tensors of quantized linears
 };
 
 }  // namespace
 
-std::vector<SavedLayer> VerifyLayers(const VerifiedOutput& output, Problems& problems) {
-  return LayerVerifier(output, problems).Run();
+std::vector<SavedLinear> CheckLinears(const AscendOutput& output, Problems& problems) {
+  return LinearChecker(output, problems).Run();
 }
 
-}  // namespace modelslim
+}  // namespace modelslim::ascend_v1

@@ -1,4 +1,4 @@
-#include "quant/weights/pack.h"
+#include "format/pack.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,4 +1,4 @@
-// From quantizer results to the tensors of a quantized checkpoint, and back to floats for verification.
+// From quantizer results to packed tensors and derived parameters, as output formats hold them, and back.
 #pragma once
 
 #include <cstdint>
@@ -40,20 +40,5 @@ Tensor Fp4AsE4M3(const ConstView& codes);
 
 // Scales as saved: f32 [out, 1] (or [out, groups] when they are per group).
 Tensor WeightScaleColumn(const ConstView& scale);
-
-// What a saved linear holds; views of the tensors in the file, null data when absent.
-struct SavedLinear {
-  ConstView weight, weight_scale, weight_offset, weight_dual_scale, deq_scale, input_scale;
-};
-enum class SavedKind : uint8_t {
-  kStaticInt8,    // W8A8: the weight scale is deq_scale / input_scale
-  kInt,           // weight I8, weight_scale, weight_offset ([out,1] or [out,groups])
-  kInt4RowPairs,  // W4A8_DYNAMIC
-  kFp8,           // F8_E4M3 with [out,1]
-  kMxFp8,         // F8_E4M3 with U8 exponents
-  kMxFp4,         // U8 packed (or F8_E4M3, the old form) with U8 exponents, weight_dual_scale when present
-};
-// f32 [out, in] of the float weight. Throws Error(kInvalidModel) naming the tensor when shapes or dtypes do not fit.
-Tensor DequantizeSaved(const SavedLinear& saved, SavedKind kind);
 
 }  // namespace modelslim

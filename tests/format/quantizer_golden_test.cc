@@ -7,9 +7,9 @@
 #include <sstream>
 #include <string>
 
-#include "quant/weights/pack.h"
+#include "../quant/reference.h"
+#include "format/pack.h"
 #include "quant/weights/weight_quantizer.h"
-#include "reference.h"
 
 namespace modelslim {
 namespace {

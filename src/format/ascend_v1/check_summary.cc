@@ -1,29 +1,26 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <map>
-#include <memory>
+#include <optional>
 #include <set>
 #include <string_view>
 
-#include "app/verify_parts.h"
 #include "base/error.h"
-#include "format/ascend_v1.h"
-#include "model/family.h"
-#include "runner/publish.h"
+#include "format/ascend_v1/checks.h"
+#include "format/ascend_v1/description.h"
+#include "format/ascend_v1/facts.h"
+#include "format/ascend_v1/modes.h"
+#include "io/safetensors.h"
+#include "quant/numbers/mx.h"
 
-namespace modelslim {
+namespace modelslim::ascend_v1 {
 namespace {
 
-constexpr int64_t kMxGroup = 32;
-
-bool IsMx(SavedKind kind) { return kind == SavedKind::kMxFp8 || kind == SavedKind::kMxFp4; }
-
-class GlobalVerifier {
+class SummaryChecker {
  public:
-  GlobalVerifier(const VerifiedOutput& output, const std::vector<SavedLayer>& layers, Problems& problems)
-      : output_(output), layers_(layers), problems_(problems) {
-    for (const JsonMember& member : *output.description.object()) {
+  SummaryChecker(const AscendOutput& output, const std::vector<SavedLinear>& linears, Problems& problems)
+      : output_(output), linears_(linears), problems_(problems) {
+    for (const JsonMember& member : *output.description().object()) {
       if (const std::string* const type = member.value.string()) types_.insert(*type);
     }
   }
@@ -32,15 +29,15 @@ class GlobalVerifier {
     Expect("version", {"1.0.0"});
     Expect("model_quant_type", ModelTypes());
     CheckGroupSize();
-    ExpectWhere(HasType("C8"), "kv_cache_type", "C8");
-    ExpectWhere(HasType("C8"), "kv_quant_type", "C8");
-    ExpectWhere(HasType("FAQuant"), "fa_quant_type", "FAKQuant");
+    ExpectWhere(HasType(kCacheType), "kv_cache_type", std::string(kCacheType));
+    ExpectWhere(HasType(kCacheType), "kv_quant_type", std::string(kCacheType));
+    ExpectWhere(HasType(kAttentionType), "fa_quant_type", "FAKQuant");
     CheckRotations();
     CheckOptional();
   }
 
  private:
-  const Json* Find(std::string_view key) const { return output_.description.Find(key); }
+  const Json* Find(std::string_view key) const { return output_.description().Find(key); }
 
   std::string Text(std::string_view key) const {
     const Json* const value = Find(key);
@@ -53,7 +50,7 @@ class GlobalVerifier {
 
   // A tensor's type; the globals of that name ("kv_cache_type": "C8") are no tensors.
   bool HasType(std::string_view type) const {
-    for (const CheckpointTensor& tensor : output_.weights.tensors()) {
+    for (const CheckpointTensor& tensor : output_.weights().tensors()) {
       const Json* const listed = Find(tensor.name);
       if (listed != nullptr && listed->string() != nullptr && *listed->string() == type) return true;
     }
@@ -75,18 +72,18 @@ class GlobalVerifier {
   // Each release has an order of its own, and one counts the linears outside of the layers, which the other leaves out.
   std::set<std::string> ModelTypes() const {
     std::vector<QuantMode> modes;
-    Compat compat;
-    for (const SavedLayer& layer : layers_) {
+    Compat options;
+    for (const SavedLinear& layer : linears_) {
       modes.push_back(layer.mode);
-      compat.fp8_for_vllm = compat.fp8_for_vllm || layer.type == kFp8TypeOfVllm;
+      options.fp8_for_vllm = options.fp8_for_vllm || layer.type == kFp8TypeOfVllm;
     }
     if (types_.count(std::string(QuantModeName(QuantMode::kW16A16S))) > 0) modes.push_back(QuantMode::kW16A16S);
     std::set<std::string> names;
     for (const bool with_float : {false, true}) {
       if (with_float) modes.push_back(QuantMode::kFloat);
       for (const bool december : {false, true}) {
-        compat.december_2025 = december;
-        names.insert(ModelQuantType(modes, compat));
+        options.december_2025 = december;
+        names.insert(ModelQuantType(modes, options));
       }
     }
     return names;
@@ -95,12 +92,13 @@ class GlobalVerifier {
   // The last layer that has groups decides. One whose group is the whole row looks like one without.
   void CheckGroupSize() {
     std::set<int64_t> sizes, rows;
-    for (const SavedLayer& layer : layers_) {
-      if (IsMx(layer.kind)) {
-        sizes.insert(kMxGroup);
+    for (const SavedLinear& layer : linears_) {
+      const Grouping grouping = RowOf(layer.mode).grouping;
+      if (grouping == Grouping::kMx || grouping == Grouping::kDualScale) {
+        sizes.insert(kMxBlock);
       } else if (layer.group_size > 0) {
         sizes.insert(layer.group_size);
-      } else if (layer.kind != SavedKind::kStaticInt8) {
+      } else if (grouping != Grouping::kNone) {
         rows.insert(layer.in);
       }
     }
@@ -116,9 +114,9 @@ class GlobalVerifier {
     const Json* const metadata = Find("metadata");
     if (metadata == nullptr || metadata->object() == nullptr) return Wrong("metadata", "an object");
     const Json* const quarot = metadata->Find("quarot");
-    CheckRotated(quarot, "heads_rotation", "heads_rotation");
-    CheckRotated(quarot, "kronecker_rotation", "kronecker_rotation_m");
-    CheckRotated(quarot, "kronecker_rotation", "kronecker_rotation_n");
+    CheckRotated(quarot, "heads_rotation", kHeadsRotation);
+    CheckRotated(quarot, "kronecker_rotation", kKroneckerLeft);
+    CheckRotated(quarot, "kronecker_rotation", kKroneckerRight);
   }
 
   void CheckRotated(const Json* quarot, std::string_view key, std::string_view suffix) {
@@ -131,7 +129,7 @@ class GlobalVerifier {
       }
     }
     const std::string end = "." + std::string(suffix);
-    for (const CheckpointTensor& tensor : output_.weights.tensors()) {
+    for (const CheckpointTensor& tensor : output_.weights().tensors()) {
       if (tensor.name.ends_with(end)) there.insert(tensor.name.substr(0, tensor.name.size() - end.size()));
     }
     for (const std::string& name : listed) {
@@ -160,7 +158,7 @@ class GlobalVerifier {
     }
     try {
       const SafetensorsFile file(output_.PathOf(*name));
-      if (file.Find("global_rotation") == nullptr) {
+      if (file.Find(std::string(kRotationTensor)) == nullptr) {
         problems_.Add(file.path().string() + ": expected a tensor global_rotation, found none");
       }
     } catch (const Error& error) {
@@ -168,56 +166,16 @@ class GlobalVerifier {
     }
   }
 
-  const VerifiedOutput& output_;
-  const std::vector<SavedLayer>& layers_;
+  const AscendOutput& output_;
+  const std::vector<SavedLinear>& linears_;
   Problems& problems_;
   std::set<std::string> types_;
 };
 
-// Shape of a module's tensor, or that it is not there.
-void CheckParam(const VerifiedOutput& output, const ParamInfo& param, Problems& problems) {
-  const CheckpointTensor* const tensor = output.weights.Find(param.name);
-  if (tensor == nullptr) {
-    if (!param.alias_of.empty()) return;  // tied: a server takes the other one
-    problems.Add(fmt::format("{} is missing; the model that config.json describes has it", param.name));
-  } else if (tensor->shape != param.shape) {
-    problems.Add(fmt::format("{}: config.json makes it {}, found {}", param.name, ShapeText(param.shape),
-                             ShapeText(tensor->shape)));
-  }
-}
-
 }  // namespace
 
-void VerifyGlobals(const VerifiedOutput& output, const std::vector<SavedLayer>& layers, Problems& problems) {
-  GlobalVerifier(output, layers, problems).Run();
+void CheckSummary(const AscendOutput& output, const std::vector<SavedLinear>& linears, Problems& problems) {
+  SummaryChecker(output, linears, problems).Run();
 }
 
-void VerifyModel(const VerifiedOutput& output, const std::vector<SavedLayer>& layers, Problems& problems) {
-  std::unique_ptr<Family> family;
-  try {
-    family = MakeFamily(FindFamily("default"), ReadJson(output.PathOf("config.json")), output.weights);
-  } catch (const Error& error) {
-    problems.Add(error.what());
-    return;
-  }
-  std::map<std::string_view, const SavedLayer*> quantized;
-  for (const SavedLayer& layer : layers) quantized.emplace(layer.name, &layer);
-  const auto check = [&](const std::vector<ModuleInfo>& modules) {
-    for (const ModuleInfo& module : modules) {
-      const auto found = quantized.find(module.name);
-      if (found == quantized.end()) {
-        for (const ParamInfo& param : module.params) CheckParam(output, param, problems);
-        continue;
-      }
-      const Shape wanted = {module.out_features(), module.in_features()},
-                  saved = {found->second->out, found->second->in};
-      if (saved == wanted) continue;
-      problems.Add(fmt::format("{}: config.json makes it a layer of {}, found one of {}", module.name,
-                               ShapeText(wanted), ShapeText(saved)));
-    }
-  };
-  for (const BlockInfo& block : family->layout().blocks) check(block.modules);
-  check(family->layout().rest);
-}
-
-}  // namespace modelslim
+}  // namespace modelslim::ascend_v1

@@ -2,12 +2,14 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/parallel.h"
+#include "format/ascend_v1/mode_parts.h"
+#include "format/pack.h"
 #include "quant/numbers/mx.h"
-#include "quant/weights/pack.h"
 #include "tensor/fp8.h"
 
-namespace modelslim {
+namespace modelslim::ascend_v1 {
 namespace {
 
 [[noreturn]] void Bad(std::string_view tensor, const std::string& expected, const ConstView& found) {
@@ -34,7 +36,7 @@ std::vector<float> Floats(std::string_view name, const ConstView& tensor, int64_
   return std::vector<float>(data, data + tensor.size());
 }
 
-Scales ReadScales(const SavedLinear& saved, int64_t rows, int64_t cols) {
+Scales ReadScales(const SavedTensors& saved, int64_t rows, int64_t cols) {
   Scales scales;
   scales.scale = Floats("weight_scale", saved.weight_scale, rows, &scales.groups);
   if (cols % scales.groups != 0) {
@@ -47,7 +49,7 @@ Scales ReadScales(const SavedLinear& saved, int64_t rows, int64_t cols) {
   return scales;
 }
 
-Scales StaticScales(const SavedLinear& saved, int64_t rows) {
+Scales StaticScales(const SavedTensors& saved, int64_t rows) {
   if (saved.deq_scale.data == nullptr || saved.deq_scale.size() != rows ||
       (saved.deq_scale.dtype != DType::kF32 && saved.deq_scale.dtype != DType::kI64)) {
     Bad("deq_scale", "F32 or I64 [" + std::to_string(rows) + "]", saved.deq_scale);
@@ -85,7 +87,7 @@ void CheckMatrix(const ConstView& weight, std::initializer_list<DType> dtypes, c
     Bad("weight", expected, weight);
 }
 
-Tensor DequantizeMx(const SavedLinear& saved, const ConstView& codes, bool fp4) {
+Tensor DequantizeMx(const SavedTensors& saved, const ConstView& codes, bool fp4) {
   const int64_t rows = codes.rows(), cols = codes.cols(), blocks = MxBlocks(cols);
   const ConstView& stored = saved.weight_scale;
   if (stored.data == nullptr || stored.dtype != DType::kU8 || stored.size() != rows * blocks) {
@@ -114,40 +116,49 @@ Tensor DequantizeMx(const SavedLinear& saved, const ConstView& codes, bool fp4) 
   return out;
 }
 
-}  // namespace
-
-Tensor DequantizeSaved(const SavedLinear& saved, SavedKind kind) {
-  const ConstView& weight = saved.weight;
-  const auto integer = [](const ConstView& codes) {
-    return [q = codes.as<int8_t>()](int64_t i) { return static_cast<float>(q[i]); };
-  };
-  switch (kind) {
-    case SavedKind::kStaticInt8:
-      CheckMatrix(weight, {DType::kI8}, "I8 [out, in]");
-      return Scaled(weight, StaticScales(saved, weight.rows()), integer(weight));
-    case SavedKind::kInt:
-      CheckMatrix(weight, {DType::kI8}, "I8 [out, in]");
-      return Scaled(weight, ReadScales(saved, weight.rows(), weight.cols()), integer(weight));
-    case SavedKind::kInt4RowPairs: {
-      CheckMatrix(weight, {DType::kI8}, "I8 [out / 2, in]");
-      const Tensor codes = UnpackInt4Rows(weight);
-      return Scaled(codes.view(), ReadScales(saved, 2 * weight.rows(), weight.cols()), integer(codes.view()));
-    }
-    case SavedKind::kFp8:
-      CheckMatrix(weight, {DType::kF8E4M3}, "F8_E4M3 [out, in]");
-      return Scaled(weight, ReadScales(saved, weight.rows(), weight.cols()),
-                    [codes = weight.as<uint8_t>()](int64_t i) { return E4M3ToF32(codes[i]); });
-    case SavedKind::kMxFp8:
-      CheckMatrix(weight, {DType::kF8E4M3}, "F8_E4M3 [out, in]");
-      return DequantizeMx(saved, weight, false);
-    case SavedKind::kMxFp4: {
-      CheckMatrix(weight, {DType::kU8, DType::kF8E4M3}, "U8 [out, in / 2] or F8_E4M3 [out, in]");
-      if (weight.dtype == DType::kF8E4M3) return DequantizeMx(saved, weight, true);
-      const Tensor codes = UnpackFp4Columns(weight);
-      return DequantizeMx(saved, codes.view(), true);
-    }
-  }
-  throw Error(ErrorCode::kUnexpected, "unknown kind of saved linear");
+// An integer matrix as numbers.
+auto Integers(const ConstView& codes) {
+  return [q = codes.as<int8_t>()](int64_t i) { return static_cast<float>(q[i]); };
 }
 
-}  // namespace modelslim
+}  // namespace
+
+Tensor ReadStatic(const SavedTensors& saved) {
+  CheckMatrix(saved.weight, {DType::kI8}, "I8 [out, in]");
+  return Scaled(saved.weight, StaticScales(saved, saved.weight.rows()), Integers(saved.weight));
+}
+
+Tensor ReadInt8(const SavedTensors& saved) {
+  const ConstView& weight = saved.weight;
+  CheckMatrix(weight, {DType::kI8}, "I8 [out, in]");
+  return Scaled(weight, ReadScales(saved, weight.rows(), weight.cols()), Integers(weight));
+}
+
+Tensor ReadInt4(const SavedTensors& saved) {
+  const ConstView& weight = saved.weight;
+  CheckMatrix(weight, {DType::kI8}, "I8 [out / 2, in]");
+  const Tensor codes = UnpackInt4Rows(weight);
+  return Scaled(codes.view(), ReadScales(saved, 2 * weight.rows(), weight.cols()), Integers(codes.view()));
+}
+
+Tensor ReadFp8(const SavedTensors& saved) {
+  const ConstView& weight = saved.weight;
+  CheckMatrix(weight, {DType::kF8E4M3}, "F8_E4M3 [out, in]");
+  return Scaled(weight, ReadScales(saved, weight.rows(), weight.cols()),
+                [codes = weight.as<uint8_t>()](int64_t i) { return E4M3ToF32(codes[i]); });
+}
+
+Tensor ReadMxFp8(const SavedTensors& saved) {
+  CheckMatrix(saved.weight, {DType::kF8E4M3}, "F8_E4M3 [out, in]");
+  return DequantizeMx(saved, saved.weight, false);
+}
+
+Tensor ReadMxFp4(const SavedTensors& saved) {
+  const ConstView& weight = saved.weight;
+  CheckMatrix(weight, {DType::kU8, DType::kF8E4M3}, "U8 [out, in / 2] or F8_E4M3 [out, in]");
+  if (weight.dtype == DType::kF8E4M3) return DequantizeMx(saved, weight, true);
+  const Tensor codes = UnpackFp4Columns(weight);
+  return DequantizeMx(saved, codes.view(), true);
+}
+
+}  // namespace modelslim::ascend_v1

@@ -1,0 +1,37 @@
+// An output in ascendV1 read back, and the rules that it is held to.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "format/saved_output.h"
+#include "io/json.h"
+
+namespace modelslim::ascend_v1 {
+
+class AscendOutput : public SavedOutput {
+ public:
+  AscendOutput(fs::path directory, bool published, Checkpoint weights, Json description)
+      : SavedOutput(std::move(directory), published, std::move(weights)), description_(std::move(description)) {}
+
+  const Json& description() const { return description_; }  // an object
+
+  std::string_view completing_file() const override;
+  SavedSummary Summary() const override;
+  std::string TypeOf(const std::string& tensor) const override;
+  std::vector<SavedLinear> CheckLinears(Problems& problems) const override;
+  void CheckSummary(const std::vector<SavedLinear>& linears, Problems& problems) const override;
+  Tensor Dequantize(const SavedLinear& linear) const override;
+  DeployedLinear Deploy(const SavedLinear& linear, ServerPhase phase) const override;
+  std::vector<Fact> FactsOf(const std::string& module) const override;
+
+ private:
+  Json description_;
+};
+
+// See SavedOutput.
+std::vector<SavedLinear> CheckLinears(const AscendOutput& output, Problems& problems);
+void CheckSummary(const AscendOutput& output, const std::vector<SavedLinear>& linears, Problems& problems);
+
+}  // namespace modelslim::ascend_v1
