@@ -45,6 +45,7 @@ RECIPES = {
         True,
     ),
     "gptq int8": (linear(DYNAMIC, "weight: {scope: per_channel, dtype: int8, symmetric: true, method: gptq}"), True),
+    "descent int8": (linear(DYNAMIC, "weight: {scope: per_channel, dtype: int8, symmetric: true, method: descent}"), True),
     "float_sparse": (step("float_sparse", f"exclude: {EXCLUDED}"), True),
     "kv cache, int8 static": (
         step("dynamic_cache", "qconfig: {scope: per_channel, dtype: int8, symmetric: true, method: minmax}") + linear(STATIC, W8),

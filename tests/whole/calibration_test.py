@@ -29,7 +29,7 @@ HISTOGRAM = """
 PD_MIX = """
         act: {scope: pd_mix, dtype: int8, symmetric: false, method: minmax}
         weight: {%s}""" % INT8
-QCONFIGS = {"static": harness.STATIC, "histogram": HISTOGRAM, "pd_mix": PD_MIX, "gptq": GPTQ}
+QCONFIGS = {"static": harness.STATIC, "histogram": HISTOGRAM, "pd_mix": PD_MIX, "gptq": GPTQ, "descent": GPTQ.replace("gptq", "descent")}
 
 
 class CalibrationTest(harness.WholeTest):

@@ -33,13 +33,15 @@ constexpr std::array<Half, 11> kActivations{{
     {QScope::kPerTensor, QDType::kFloat, Sym::kAny, "none"},
 }};
 
-constexpr std::array<Half, 10> kWeights{{
-    {QScope::kPerChannel, QDType::kInt8, Sym::kTrue, "minmax ssz gptq"},
+constexpr std::array<Half, 12> kWeights{{
+    {QScope::kPerChannel, QDType::kInt8, Sym::kTrue, "minmax ssz gptq descent"},
     {QScope::kPerChannel, QDType::kInt8, Sym::kFalse, "gptq"},
-    {QScope::kPerChannel, QDType::kInt4, Sym::kTrue, "minmax ssz gptq"},
+    {QScope::kPerChannel, QDType::kInt4, Sym::kTrue, "minmax ssz gptq descent"},
     {QScope::kPerChannel, QDType::kInt4, Sym::kFalse, "gptq"},
-    {QScope::kPerGroup, QDType::kInt8, Sym::kAny, "gptq"},
-    {QScope::kPerGroup, QDType::kInt4, Sym::kAny, "gptq"},
+    {QScope::kPerGroup, QDType::kInt8, Sym::kTrue, "gptq descent"},
+    {QScope::kPerGroup, QDType::kInt8, Sym::kFalse, "gptq"},
+    {QScope::kPerGroup, QDType::kInt4, Sym::kTrue, "gptq descent"},
+    {QScope::kPerGroup, QDType::kInt4, Sym::kFalse, "gptq"},
     {QScope::kPerChannel, QDType::kFp8E4M3, Sym::kTrue, "minmax"},
     {QScope::kPerBlock, QDType::kMxfp8, Sym::kTrue, "minmax mse_round"},
     {QScope::kPerBlock, QDType::kMxfp4, Sym::kTrue, "minmax ceil_x fouroversix"},
@@ -54,8 +56,8 @@ struct Pair {
 
 constexpr Half kStatic{QScope::kPerTensor, QDType::kInt8, Sym::kAny, "minmax histogram"};
 constexpr Half kDynamic{QScope::kPerToken, QDType::kInt8, Sym::kTrue, "minmax"};
-constexpr Half kInt8Channel{QScope::kPerChannel, QDType::kInt8, Sym::kTrue, "minmax ssz gptq"};
-constexpr Half kInt4Channel{QScope::kPerChannel, QDType::kInt4, Sym::kTrue, "minmax ssz gptq"};
+constexpr Half kInt8Channel{QScope::kPerChannel, QDType::kInt8, Sym::kTrue, "minmax ssz gptq descent"};
+constexpr Half kInt4Channel{QScope::kPerChannel, QDType::kInt4, Sym::kTrue, "minmax ssz gptq descent"};
 constexpr Half kFloatAct{QScope::kPerTensor, QDType::kFloat, Sym::kAny, "none"};
 constexpr Half kMx8{QScope::kPerBlock, QDType::kMxfp8, Sym::kTrue, "minmax"};
 constexpr Half kMx4{QScope::kPerBlock, QDType::kMxfp4, Sym::kTrue, "minmax"};
@@ -64,11 +66,11 @@ constexpr Half kMx4Weight{QScope::kPerBlock, QDType::kMxfp4, Sym::kTrue, "minmax
 constexpr Half kDual{QScope::kDualScale, QDType::kMxfp4, Sym::kTrue, "dualscale"};
 
 // Source: the deployable pairs of msModelSlim 26.1.0. gptq trains no type of its own, so it goes wherever its weights
-// do.
-constexpr std::array<Pair, 13> kPairs{{
+// do; descent is ours and goes wherever symmetric gptq does.
+constexpr std::array<Pair, 14> kPairs{{
     {kStatic, kInt8Channel, QuantMode::kW8A8},
     {kDynamic, kInt8Channel, QuantMode::kW8A8Dynamic},
-    {kDynamic, {QScope::kPerGroup, QDType::kInt8, Sym::kTrue, "gptq"}, QuantMode::kW8A8Dynamic},
+    {kDynamic, {QScope::kPerGroup, QDType::kInt8, Sym::kTrue, "gptq descent"}, QuantMode::kW8A8Dynamic},
     {kDynamic, kInt4Channel, QuantMode::kW4A8Dynamic},
     {{QScope::kPdMix, QDType::kInt8, Sym::kFalse, "minmax"}, kInt8Channel, QuantMode::kW8A8Mix},
     {{QScope::kPerToken, QDType::kFp8E4M3, Sym::kTrue, "minmax"},
@@ -80,7 +82,8 @@ constexpr std::array<Pair, 13> kPairs{{
     {kDual, kDual, QuantMode::kW4A4MXFP4DualScale},
     {kFloatAct, kInt8Channel, QuantMode::kW8A16},
     {kFloatAct, {QScope::kPerChannel, QDType::kInt8, Sym::kFalse, "gptq"}, QuantMode::kW8A16},
-    {kFloatAct, {QScope::kPerGroup, QDType::kInt8, Sym::kAny, "gptq"}, QuantMode::kW8A16},
+    {kFloatAct, {QScope::kPerGroup, QDType::kInt8, Sym::kTrue, "gptq descent"}, QuantMode::kW8A16},
+    {kFloatAct, {QScope::kPerGroup, QDType::kInt8, Sym::kFalse, "gptq"}, QuantMode::kW8A16},
 }};
 
 constexpr Half kTrainedInt8{QScope::kPerToken, QDType::kInt8, Sym::kTrue, ""};
@@ -217,7 +220,7 @@ std::string QConfigText(const QConfig& q) {
 }
 
 bool NeedsData(const LinearQConfig& qconfig) {
-  if (qconfig.weight.method == "gptq") return true;
+  if (qconfig.weight.method == "gptq" || qconfig.weight.method == "descent") return true;
   if (!qconfig.act || qconfig.act->dtype == QDType::kFloat) return false;
   const QScope scope = qconfig.act->scope;
   return scope != QScope::kPerToken && scope != QScope::kPerBlock && scope != QScope::kDualScale;

@@ -14,9 +14,11 @@ bool IsStatic(const LinearQuantSpec& spec) {
          (spec.activation.scope == ActivationScope::kPerTensor || spec.activation.scope == ActivationScope::kPdMix);
 }
 
-// Of what a Linear puts out for an input of type x. While calibrating it is the input's; with GPTQ the float layer
-// runs.
-DType CalibratedType(const LinearQuantSpec& spec, DType x, DType weight) { return spec.gptq ? Promote(x, weight) : x; }
+// Of what a Linear puts out for an input of type x. While calibrating it is the input's; where the weight waits for the
+// moment of its inputs, the float layer runs.
+DType CalibratedType(const LinearQuantSpec& spec, DType x, DType weight) {
+  return spec.UsesMoment() ? Promote(x, weight) : x;
+}
 // Deployed layers dequantize to f32, those of MX formats to the type that they are used in.
 DType DeployedType(bool weight_only, const ActivationSpec& activation, DType x) {
   return !weight_only && IsBlockScope(activation) ? x : DType::kF32;
@@ -25,15 +27,17 @@ DType DeployedType(bool weight_only, const ActivationSpec& activation, DType x) 
 class CalibratingForward : public LinearForward {
  public:
   CalibratingForward(LinearModule& module, LinearQuantSpec spec, const fs::path& scratch) : spec_(std::move(spec)) {
-    // MX inputs pass unchanged while calibrating, and so do those of weight-only layers, unless GPTQ wants to see them.
+    // MX inputs pass unchanged while calibrating, and so do those of weight-only layers, unless somebody wants to see
+    // them.
     const bool passes = spec_.weight_only || IsBlockScope(spec_.activation);
-    if (!passes || spec_.gptq) stage_ = std::make_shared<CalibratingStage>(spec_, module.info().in_features(), scratch);
+    if (!passes || spec_.UsesMoment())
+      stage_ = std::make_shared<CalibratingStage>(spec_, module.info().in_features(), scratch);
   }
 
   std::shared_ptr<ActivationStage>& activation() override { return stage_; }
 
   Tensor Apply(LinearModule& module, const ConstView& x) override {
-    if (spec_.gptq) return module.FloatForward(x);  // the rounded weight exists only after the last sample
+    if (spec_.UsesMoment()) return module.FloatForward(x);  // the rounded weight exists only after the last sample
     if (!codes_) {
       spec_.weight.ssz_float_type = x.dtype;
       spec_.weight.keep_fp8_values = true;
@@ -164,6 +168,16 @@ QuantizedWeight FromGptq(GptqResult result, const GptqOptions& options, DType so
   return weight;
 }
 
+QuantizedWeight FromDescent(DescentResult result, const DescentOptions& options, DType source) {
+  QuantizedWeight weight;
+  weight.format = options.bits == 8 ? ElementFormat::kInt8 : ElementFormat::kInt4;
+  weight.source_dtype = source;
+  weight.codes = std::move(result.q);
+  weight.scale = std::move(result.scale);
+  weight.group_size = options.group_size;
+  return weight;
+}
+
 }  // namespace
 
 void StartCalibration(LinearModule& module, const LinearQuantSpec& spec, const fs::path& scratch,
@@ -187,7 +201,7 @@ bool IsUnseen(LinearModule& module) {
   const CalibratingForward* forward = Calibrating(module);
   if (forward == nullptr) return false;
   if (IsStatic(forward->spec())) return forward->stage()->quantizer()->samples() == 0;
-  return forward->spec().gptq && forward->stage()->gptq_rows() == 0;
+  return forward->spec().UsesMoment() && forward->stage()->moment_rows() == 0;
 }
 
 bool PoolCalibration(std::span<LinearModule* const> unseen, std::span<LinearModule* const> others,
@@ -227,6 +241,12 @@ void Deploy(LinearModule& module) {
     const GptqFactor& factor = forward->stage()->Factor(spec.gptq->percdamp, dtype, module.weight().name());
     QuantizedWeight weight =
         FromGptq(Gptq(module.weight().Get(), factor, *spec.gptq, module.weight().name()), *spec.gptq, dtype);
+    CheckScales(weight, module.weight());
+    result->SetWeight(std::move(weight), /*can_be_made_again=*/false);
+  } else if (spec.descent) {
+    QuantizedWeight weight = FromDescent(
+        Descend(module.weight().Get(), forward->stage()->SecondMoment(), *spec.descent, module.weight().name()),
+        *spec.descent, module.weight().dtype());
     CheckScales(weight, module.weight());
     result->SetWeight(std::move(weight), /*can_be_made_again=*/false);
   } else if (std::optional<QuantizedWeight> codes = forward->TakeCodes()) {

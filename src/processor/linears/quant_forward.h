@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "model/module.h"
 #include "processor/linears/linear_result.h"
+#include "quant/moments/descent.h"
 #include "quant/moments/gptq.h"
 
 namespace modelslim {
@@ -18,13 +19,16 @@ struct LinearQuantSpec {
   bool weight_only = false;
   ActivationSpec activation;
   WeightSpec weight;
-  std::optional<GptqOptions> gptq;  // instead of `weight`
-  std::string by;                   // "spec.process[1]"
+  std::optional<GptqOptions> gptq;        // instead of `weight`
+  std::optional<DescentOptions> descent;  // likewise
+  std::string by;                         // "spec.process[1]"
   // Static inputs: the scale is rounded to this type when calibration ends (--mend bf16-scales).
   std::optional<DType> input_scale_type;
 
   // Whether calibration needs to see data.
-  bool NeedsData() const { return gptq.has_value() || (!weight_only && !IsDataFree(activation)); }
+  bool NeedsData() const { return UsesMoment() || (!weight_only && !IsDataFree(activation)); }
+  // Whether the weight is rounded with the second moment of its inputs, after the last sample.
+  bool UsesMoment() const { return gptq.has_value() || descent.has_value(); }
 };
 
 // Puts `module` into the calibrating state; `scratch` is a directory for inputs that GPTQ keeps; `sampled_rows` > 0:

@@ -34,9 +34,10 @@ WeightMethod MethodOf(const QConfig& weight) {
   for (const auto& [name, method] : kNames) {
     if (name == weight.method) return method;
   }
-  if (weight.method == "gptq") {
+  if (weight.method == "gptq" || weight.method == "descent") {
     throw Error(ErrorCode::kUnsupported,
-                weight.path + ".method: gptq rounds while it sees data, and so linear_quant alone can use it",
+                weight.path + ".method: " + weight.method +
+                    " rounds with what it has seen of the inputs, and so linear_quant alone can use it",
                 "use minmax or ssz here");
   }
   throw Error(ErrorCode::kUnsupported, weight.path + ".method: no weight quantizer is called '" + weight.method + "'",
@@ -50,6 +51,13 @@ GptqOptions ToGptqOptions(const QConfig& weight) {
   if (weight.scope == QScope::kPerGroup) options.group_size = weight.ext.group_size.value_or(kDefaultGroup);
   options.block_size = weight.ext.block_size;
   options.percdamp = static_cast<float>(weight.ext.percdamp);
+  return options;
+}
+
+DescentOptions ToDescentOptions(const QConfig& weight) {
+  DescentOptions options;
+  options.bits = weight.dtype == QDType::kInt4 ? 4 : 8;
+  if (weight.scope == QScope::kPerGroup) options.group_size = weight.ext.group_size.value_or(kDefaultGroup);
   return options;
 }
 
@@ -110,6 +118,8 @@ LinearQuantSpec ToQuantSpec(const LinearQConfig& qconfig, const std::string& by)
   if (!spec.weight_only) spec.activation = ToActivationSpec(*qconfig.act);
   if (qconfig.weight.method == "gptq") {
     spec.gptq = ToGptqOptions(qconfig.weight);
+  } else if (qconfig.weight.method == "descent") {
+    spec.descent = ToDescentOptions(qconfig.weight);
   } else {
     spec.weight = ToWeightSpec(qconfig.weight);
   }

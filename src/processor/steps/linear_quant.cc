@@ -21,6 +21,8 @@ class LinearQuant : public Processor {
       : Processor(config), select_(own.select), spec_(ToQuantSpec(own.qconfig, config.path)) {}
 
   bool NeedsData() const override { return spec_.NeedsData(); }
+  // With descent the next block is fitted to what this one really puts out.
+  bool ForwardsAgain() const override { return spec_.descent.has_value(); }
 
   void Plan(const Family& family, ModelPlan& plan) const override {
     for (const BlockInfo& block : family.layout().blocks) {
@@ -28,6 +30,11 @@ class LinearQuant : public Processor {
         if (module.kind == ModuleKind::kLinear && select_.Selects(module.name)) PlanLinear(module, plan);
       }
     }
+    if (!spec_.gptq) return;
+    plan.notes.Inform(path(),
+                      "gptq fits every layer to inputs that only the float model sees, and lets the few longest tokens "
+                      "decide, as 26.1.0 does; a whole model can come out worse than by minmax. Where the weights are "
+                      "symmetric, 'method: descent' (ours) does neither");
   }
 
   void SketchPass(Block& block, const Family&, const ModelPlan& plan) const override {
@@ -50,17 +57,16 @@ class LinearQuant : public Processor {
       const int64_t tokens = question.TokensInto(module.name);
       memory.kept +=
           static_cast<uint64_t>(std::min(sampled, tokens) * module.in_features()) * DTypeSize(question.dtype);
-      if (!spec_.gptq) {
+      if (!spec_.UsesMoment()) {
         memory.codes += QuantizedBytes(module.out_features() * module.in_features(), module.params.front().dtype,
                                        CalibrationSpec());
       } else {
-        AddGptq(question, module, tokens, moments.insert(question.inputs.Of(module.name)).second, &memory);
+        AddMoment(question, module, tokens, moments.insert(question.inputs.Of(module.name)).second, &memory);
       }
     }
     // Samples fill up while the forward runs.
     memory.watching += memory.kept;
-    if (spec_.gptq) memory.kept += memory.codes;
-    if (spec_.gptq) memory.codes = 0;
+    if (spec_.UsesMoment()) memory.kept += std::exchange(memory.codes, 0);
     return memory;
   }
 
@@ -101,7 +107,7 @@ class LinearQuant : public Processor {
       return;
     }
     try {
-      CheckWeightSpec(spec_.weight, spec_.gptq ? 0 : module.in_features());
+      CheckWeightSpec(spec_.weight, spec_.UsesMoment() ? 0 : module.in_features());
     } catch (const Error& error) {
       throw Error(error.code(), fmt::format("{}: {}: {}", path(), module.name, error.what()),
                   error.tip().empty() ? "choose another type for this layer, or exclude it" : error.tip());
@@ -109,6 +115,7 @@ class LinearQuant : public Processor {
     decision.mode = spec_.mode;
     decision.by = path();
     if (spec_.gptq) decision.group_size = spec_.gptq->group_size;
+    if (spec_.descent) decision.group_size = spec_.descent->group_size;
     if (spec_.mode == QuantMode::kW4A4MXFP4DualScale) decision.group_size = spec_.weight.dual_block_size;
   }
 
@@ -119,8 +126,8 @@ class LinearQuant : public Processor {
   }
 
   // `first`: no Linear before it reads the same. Its codes are counted in `codes`, though no forward makes them.
-  static void AddGptq(const MemoryQuestion& question, const ModuleInfo& module, int64_t tokens, bool first,
-                      StepMemory* memory) {
+  void AddMoment(const MemoryQuestion& question, const ModuleInfo& module, int64_t tokens, bool first,
+                 StepMemory* memory) const {
     const int64_t in = module.in_features(), out = module.out_features();
     const DType dtype = module.params.front().dtype;
     const uint64_t moment = SecondMomentBytes(in);
@@ -128,10 +135,10 @@ class LinearQuant : public Processor {
     const bool early =
         tokens * static_cast<int64_t>(DTypeSize(question.dtype)) >= in * static_cast<int64_t>(sizeof(float));
     if (early && first) memory->watching += moment;
-    const uint64_t working =
-        std::max(MakingFactorBytes(in, dtype), FactorBytes(in, dtype) + GptqBytes(out, in, dtype)) +
-        (early ? 0 : moment);
-    memory->finishing = std::max(memory->finishing, working);
+    const uint64_t rounding =
+        spec_.gptq ? std::max(MakingFactorBytes(in, dtype), FactorBytes(in, dtype) + GptqBytes(out, in, dtype))
+                   : DescentBytes(out, in);
+    memory->finishing = std::max(memory->finishing, rounding + (early ? 0 : moment));
     memory->codes += static_cast<uint64_t>(out * in);
   }
 
