@@ -83,6 +83,8 @@ class BpeModel {
   const Merge* FindMerge(int32_t left, int32_t right) const {
     return merges_.Find((static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32) | static_cast<uint32_t>(right));
   }
+  // Applies the merges to scratch.symbols, the first in their list first.
+  void MergeSymbols(BpeScratch& scratch) const;
   void MergeFew(BpeScratch& scratch) const;
   void MergeMany(BpeScratch& scratch) const;
 

@@ -8,7 +8,6 @@
 
 #include "base/parallel.h"
 #include "kernels/gemm.h"
-#include "quant/moments/cholesky.h"
 #include "quant/moments/gptq_tile.h"
 #include "quant/numbers/affine.h"
 #include "quant/numbers/affine_kernels.h"
@@ -269,41 +268,11 @@ class Solver {
 
 }  // namespace
 
-uint64_t FactorBytes(int64_t channels, DType dtype) {
-  return static_cast<uint64_t>(channels * channels) * DTypeSize(dtype);
-}
-
-uint64_t MakingFactorBytes(int64_t channels, DType dtype) {
-  return std::max(InverseFactorBytes(channels), InverseFactorBytes(channels) / 2 + FactorBytes(channels, dtype));
-}
-
 uint64_t GptqBytes(int64_t out, int64_t in, DType dtype) {
   const auto elements = static_cast<uint64_t>(out * in);
   const size_t size = DTypeSize(dtype);  // of what the columns are rounded to, and of their errors
   const auto columns = static_cast<uint64_t>(kColumnsTogether * (3 * out + in)) * sizeof(float);
   return elements * (sizeof(float) + 2 * size) + columns + MatMulScratch(kColumnsTogether, in);
-}
-
-GptqFactor::GptqFactor(const ConstView& hessian, float percdamp, DType dtype, const std::string& what)
-    : percdamp_(percdamp) {
-  if (hessian.dtype != DType::kF32 || hessian.shape.size() != 2 || hessian.dim(0) != hessian.dim(1)) {
-    Refuse(what, "a Hessian of " + std::string(DTypeName(hessian.dtype)) + " " + ShapeText(hessian.shape));
-  }
-  if (!(percdamp >= 0)) Refuse(what, "percdamp is " + std::to_string(percdamp) + ", expected at least 0");
-  const int64_t channels = hessian.cols();
-  std::vector<float> diagonal(channels);
-  double sum = 0;
-  for (int64_t i = 0; i < channels; ++i) {
-    diagonal[i] = hessian.as<float>()[i * channels + i];
-    if (diagonal[i] == 0.0f) {
-      diagonal[i] = 1.0f;
-      unseen_.push_back(i);
-    }
-    sum += diagonal[i];
-  }
-  const float mean = static_cast<float>(sum / static_cast<double>(std::max<int64_t>(channels, 1)));
-  for (float& d : diagonal) d += percdamp * mean;
-  upper_ = InverseUpperFactor(hessian, "the Hessian of " + what, {.diagonal = diagonal, .dtype = dtype});
 }
 
 GptqResult Gptq(const ConstView& weight, const GptqFactor& factor, const GptqOptions& options,

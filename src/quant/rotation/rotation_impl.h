@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "quant/rotation/rotation.h"
@@ -27,5 +28,12 @@ struct Rotation::Impl {
   int64_t size = 0;
   std::vector<RotationFactor> factors;
 };
+
+std::shared_ptr<const RotationBlock> IdentityBlock(int64_t size);
+RotationFactor TransposedFactor(const RotationFactor& factor);
+// As Rotation::Make() has them, for blocks of `block`. Throws Error(kMisuse) for options that do not fit,
+// Error(kUnsupported) where there is no Hadamard matrix of that order.
+std::vector<RotationFactor> HadamardFactors(int64_t size, int64_t block, const RotationOptions& options,
+                                            const std::string& what);
 
 }  // namespace modelslim
