@@ -139,6 +139,8 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
   ReportPatterns(recipe, spec.process, family, plan.model);
   ReportRouterBias(family, checkpoint, plan.model.notes);
   PlanFormat(recipe, spec, plan);
+  plan.floats = FloatShareOf(family, plan.model.decisions, spec.process);
+  ReportFloatShare(plan.floats, recipe, plan.model);
   ReportServers(recipe, spec.process, options.servers, plan);
   plan.copied = FilesToCopy(model_path, family, plan.model);
   Cost(plan);
