@@ -13,7 +13,7 @@
 namespace modelslim {
 namespace {
 
-constexpr const char* kUntaken = "no step takes them";
+constexpr const char* kNoLinear = "parameters of no linear layer";
 
 class Counter {
  public:
@@ -28,7 +28,7 @@ class Counter {
       Take(module, module.kind == ModuleKind::kNorm ? "norms" : "embedding and head");
     for (auto& [reason, part] : parts_) {
       part.reason = reason;
-      part.unasked = reason == kUntaken;
+      part.unasked = reason == kNoLinear;
       share_.parts.push_back(std::move(part));
     }
     std::stable_sort(share_.parts.begin(), share_.parts.end(),
@@ -47,8 +47,8 @@ class Counter {
       if (suffix.starts_with('*')) suffix.remove_prefix(1);
       if (module.name.ends_with(suffix)) return std::string(kept.what);
     }
-    if (linear) return IsExcluded(module.name) ? "excluded by the recipe" : kUntaken;
-    return module.kind == ModuleKind::kNorm ? "norms" : "other parameters";
+    if (linear) return IsExcluded(module.name) ? "excluded by the recipe" : "not in any include";
+    return module.kind == ModuleKind::kNorm ? "norms" : kNoLinear;
   }
 
   bool IsExcluded(const std::string& name) const {
@@ -118,10 +118,11 @@ void ReportFloatShare(const FloatShare& share, const Recipe& recipe, ModelPlan& 
   if (!quantizes || share.unasked_share() <= kMuchFloat) return;
   for (const FloatShare::Part& part : share.parts) {
     if (!part.unasked) continue;
-    plan.notes.Warn(recipe.file,
-                    fmt::format("{:.0f} % of all parameters stay float in {} that no step takes and no exclude names, "
-                                "for example {}: take them in with an include, or name them in an exclude",
-                                100 * share.unasked_share(), Counted(part.tensors, "tensor"), part.example));
+    plan.notes.Warn(
+        recipe.file,
+        fmt::format("{:.0f} % of all parameters stay float in {} of no linear layer, for example {}: no step "
+                    "can take them",
+                    100 * share.unasked_share(), Counted(part.tensors, "tensor"), part.example));
   }
 }
 

@@ -14,11 +14,11 @@ namespace modelslim {
 struct FloatShare {
   struct Part {
     std::string
-        reason;  // "embedding and head", "excluded by the recipe", "no step takes them", "norms", "routers", ...
+        reason;  // "embedding and head", "excluded by the recipe", "not in any include", "norms", "routers", ...
     uint64_t parameters = 0;
     int64_t tensors = 0;
     std::string example;   // the first tensor
-    bool unasked = false;  // linear layers that the recipe neither takes nor excludes
+    bool unasked = false;  // parameters of no linear layer, and of no known kind
   };
   uint64_t parameters = 0;  // of the whole model; a tied one counts once
   std::vector<Part> parts;  // that stay float, largest first
@@ -27,7 +27,7 @@ struct FloatShare {
   double unasked_share() const;  // of the parts of that kind
 };
 
-// Above this share of layers that nobody asked to keep float, a plan warns.
+// Above this share of parameters that nobody asked to keep float, a plan warns.
 inline constexpr double kMuchFloat = 0.1;
 
 FloatShare FloatShareOf(const Family& family, const Decisions& decisions, const std::vector<ProcessorConfig>& process);
