@@ -10,7 +10,7 @@ import struct
 
 import numpy
 
-BITS = {"F64": 64, "F32": 32, "BF16": 16, "F16": 16, "F8_E4M3": 8, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U8": 8}
+BITS = {"F64": 64, "F32": 32, "BF16": 16, "F16": 16, "F8_E4M3": 8, "F8_E8M0": 8, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U8": 8}
 # What config.json calls a dtype, and what safetensors calls it.
 TORCH_DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
@@ -41,7 +41,7 @@ def to_bytes(values, dtype):
         return to_bfloat16(values).tobytes()
     if dtype == "F8_E4M3":
         return to_e4m3(values).tobytes()
-    layout = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
+    layout = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "F8_E8M0": "u1"}
     return numpy.ascontiguousarray(values).astype(layout[dtype]).tobytes()
 
 

@@ -211,6 +211,12 @@ void Analyze(const AnalyzeArguments& arguments, std::ostream& out) {
   options.title = "analyzing";
   options.memory_limit = arguments.memory.empty() ? 0 : ParseMemory(arguments.memory);
   const OpenedModel model = OpenModel(arguments);
+  if (!model.family->HasForward()) {
+    throw Error(ErrorCode::kUnsupported,
+                "analyze sends calibration data through the model, and this one is known by the names of its tensors "
+                "only (model_type \"" + model.family->facts().type + "\")",
+                "give a model that is computed ('modelslim models' lists them)");
+  }
   options.blocks = BlocksToRun(model.family->layout(), arguments);
   const TokenBatch batch = LoadDataset(model, arguments, arguments.dataset, "--calib_dataset");
   const Analysis analysis = ScoreLayers(model, batch, arguments, *metric, options);

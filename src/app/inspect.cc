@@ -7,6 +7,7 @@
 
 #include "base/words.h"
 #include "io/json.h"
+#include "model/architectures.h"
 #include "model/family.h"
 
 namespace modelslim {
@@ -31,6 +32,15 @@ void ListModels(bool json, std::ostream& out) {
       item["config_types"] = Json(ToJson(entry.config_types));
       list.Append(std::move(item));
     }
+    for (const ArchitectureRow& row : ArchitectureRows()) {
+      Json item{JsonObject()};
+      item["architecture"] = Json(row.name);
+      item["known_by"] = Json("names");
+      item["model_types"] = Json(JsonArray());  // --model_type names adapters, which these have not
+      item["config_types"] = Json(ToJson(row.types));
+      item["source"] = Json(CertaintyName(row.sure));
+      list.Append(std::move(item));
+    }
     out << list.Dump(2) << "\n";
     return;
   }
@@ -38,6 +48,14 @@ void ListModels(bool json, std::ostream& out) {
     fmt::print(out, "{}\n  --model_type          {}\n  config.json model_type {}\n", entry.adapter,
                entry.model_types.empty() ? "any other name" : Joined(entry.model_types), Joined(entry.config_types));
   }
+  fmt::print(out, "\nknown by name: recipes that need no data; what stays float is set for the architecture\n");
+  for (const ArchitectureRow& row : ArchitectureRows()) {
+    fmt::print(out, "  {:<24} config.json model_type {} (known from {})\n", row.name, Joined(row.types),
+               CertaintyName(row.sure));
+  }
+  fmt::print(out,
+             "\nall others, by their headers only: recipes that need no data; 'modelslim plan' shows what becomes of "
+             "every group of names\n");
 }
 
 }  // namespace modelslim

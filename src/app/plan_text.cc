@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "app/names_text.h"
 #include "base/progress.h"
 #include "base/words.h"
 #include "io/json_writer.h"
@@ -119,6 +120,7 @@ void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOp
                static_cast<double>(row.weights) * 1e-9);
   }
   fmt::print(out, "float    {}\n", FloatShareText(plan.floats));
+  PrintNames(plan, out);
   if (plan.needs_data && batch != nullptr) {
     fmt::print(out, "data     {} samples, {} tokens, {} pass{} through every layer\n", batch->offsets.size() - 1,
                batch->offsets.back(), plan.data_passes, plan.data_passes == 1 ? "" : "es");
@@ -170,6 +172,10 @@ std::string PlanJson(const Session& session, const TokenBatch* batch, const Plan
     json["linears"][name] = std::move(entry);
   }
   json["float_share"] = FloatShareJson(plan.floats);
+  if (!plan.family->HasForward()) {
+    json["float_bytes"] = Json(FloatPercent(plan) / 100);
+    json["names"] = NamesJson(plan);
+  }
   json["notes"] = Json(JsonArray());
   for (const PlanNote& note : plan.model.notes.all()) {
     Json entry{JsonObject()};

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "app/names_practice.h"
+#include "app/open_model.h"
 #include "app/practice_choice.h"
 #include "app/save_path.h"
 #include "base/error.h"
@@ -14,7 +16,6 @@
 #include "data/dataset.h"
 #include "io/hash.h"
 #include "io/model_directory.h"
-#include "model/open_weights.h"
 #include "plan/lost_tensors.h"
 #include "text/tokenizer.h"
 
@@ -64,14 +65,21 @@ void ChooseRecipe(Session& session) {
                 "leave one of them out");
   }
   fs::path file = arguments.config_path;
-  if (file.empty()) {
-    file = ChoosePracticeFile(QueryFor(*session.entry, arguments.model_type, arguments.quant_type, arguments.tags),
-                              arguments.assume_yes);
+  if (file.empty() && KnowsNamesOnly(arguments, session)) {
+    NamesPractice practice = ChooseNamesPractice(session.config, arguments.model_type,
+                                                 arguments.quant_type.empty() ? "w8a8" : arguments.quant_type);
+    session.recipe_name = std::move(practice.name);
+    session.recipe_text = std::move(practice.text);
+  } else {
+    if (file.empty()) {
+      file = ChoosePracticeFile(QueryFor(*session.entry, arguments.model_type, arguments.quant_type, arguments.tags),
+                                arguments.assume_yes);
+    }
+    session.recipe_name = file.string();
+    session.recipe_text = ReadTextFile(file);
   }
-  session.recipe_name = file.string();
-  session.recipe_text = ReadTextFile(file);
   Diagnostics diagnostics;
-  session.recipe = ParseRecipe(session.recipe_text, file.string(), diagnostics);
+  session.recipe = ParseRecipe(session.recipe_text, session.recipe_name, diagnostics);
   diagnostics.Sort();
   std::string errors;
   ErrorCode code = ErrorCode::kSchema;
@@ -85,38 +93,6 @@ void ChooseRecipe(Session& session) {
     }
   }
   if (!errors.empty()) throw Error(code, "the recipe cannot be used\n" + errors);
-}
-
-const FamilyEntry& ChooseEntry(const ModelArguments& arguments, const Json& config) {
-  if (!arguments.model_type.empty()) {
-    bool known = false;
-    const FamilyEntry& entry = FindFamily(arguments.model_type, &known);
-    if (!known) {
-      LogWarning("--model_type " + arguments.model_type +
-                 " is not a known name; using the family of config.json ('modelslim models' lists the names)");
-    }
-    if (known) return entry;
-  }
-  const Json* type = config.Find("model_type");
-  const std::string name = type != nullptr && type->string() != nullptr ? *type->string() : "";
-  for (const FamilyEntry& entry : Families()) {
-    for (const std::string_view each : entry.config_types) {
-      if (each == name && arguments.model_type.empty()) return entry;
-    }
-  }
-  return FindFamily("default");
-}
-
-// The configuration and the family by name: what can be told before the weights are looked at.
-void OpenConfig(const ModelArguments& arguments, OpenedModel& model) {
-  model.config = ReadJson(arguments.model_path / "config.json");
-  model.entry = &ChooseEntry(arguments, model.config);
-}
-
-void OpenCheckpoint(const ModelArguments& arguments, OpenedModel& model) {
-  model.checkpoint = OpenWeights(arguments.model_path, model.config);
-  model.family = MakeFamily(*model.entry, model.config, *model.checkpoint);
-  model.weights = MakeWeightSource(*model.checkpoint);
 }
 
 // Attention windows are not computed: what comes out is right only for samples that no window cuts.
@@ -243,7 +219,13 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments) {
   session->arguments = std::move(arguments);
   OpenConfig(session->arguments, *session);
   ChooseRecipe(*session);
-  OpenCheckpoint(session->arguments, *session);
+  if (IsConversion(session->recipe_text)) {
+    Diagnostics none;
+    const ConvertSpec conversion = ReadConversion(session->recipe_text, session->recipe_name, none);
+    OpenCheckpoint(session->arguments, *session, &conversion);
+  } else {
+    OpenCheckpoint(session->arguments, *session);
+  }
   PlanOptions options;
   options.steps.compat.december_2025 = session->arguments.december_2025;
   options.steps.compat.fp8_for_vllm = session->arguments.fp8_type == kFp8TypeOfVllm;

@@ -21,9 +21,12 @@ struct ModelArguments {
   fs::path model_path;
   std::string device = "cpu";  // accepted as the reference has it; everything runs on the CPU
   std::string trust_remote_code = "False";
-  int threads = 0;                     // 0: all
-  std::string memory;                  // "12GiB"; empty: 80 % of what there is
-  std::vector<std::string> text_keys;  // where samples keep their text; empty: as the reference reads them
+  int threads = 0;                      // 0: all
+  std::string memory;                   // "12GiB"; empty: 80 % of what there is
+  std::vector<std::string> text_keys;   // where samples keep their text; empty: as the reference reads them
+  bool no_forward = false;              // the model is known by the names of its tensors only
+  std::vector<std::string> keep_float;  // patterns of Linears that no step quantizes
+  std::string stacked_experts;          // "out-in" or "in-out": how experts lie in one tensor; empty: as it shows
 };
 
 // The arguments that `quant` and `plan` share.
@@ -69,6 +72,9 @@ struct Session : OpenedModel {
   Recipe recipe;
   RunPlan plan;
 };
+
+// "in-out" of --stacked-experts: true; nothing for an empty text.
+std::optional<bool> Transposed(const std::string& stacked);
 
 // Checks the arguments and opens the model; sets the number of compute threads. No weight is read.
 OpenedModel OpenModel(const ModelArguments& arguments);

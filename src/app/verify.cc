@@ -14,6 +14,7 @@
 #include "base/progress.h"
 #include "base/words.h"
 #include "io/model_directory.h"
+#include "model/families/names_family.h"
 #include "model/family.h"
 #include "model/open_weights.h"
 #include "model/unused_tensors.h"
@@ -40,12 +41,17 @@ VerifiedOutput Open(const fs::path& directory, const VerifyOptions& options) {
 }
 
 // Fills in errors and losses.
-void CompareWithSource(const VerifiedOutput& output, const std::vector<SavedLinear>& layers, const fs::path& source,
-                       Problems& problems, VerifyReport& report) {
+void CompareWithSource(const VerifiedOutput& output, const std::vector<SavedLinear>& layers,
+                       const VerifyOptions& options, Problems& problems, VerifyReport& report) {
+  const fs::path& source = options.source;
   const Json config = ReadJson(source / "config.json");
-  const std::unique_ptr<Checkpoint> opened = OpenWeights(source, config);
+  const bool names = IsByNames(output, config);
+  const std::unique_ptr<Checkpoint> opened =
+      OpenWeights(source, config, names ? SourceNames::kAsTheyAre : SourceNames::kNormalized);
   const Checkpoint& checkpoint = *opened;
-  const std::unique_ptr<Family> family = MakeFamily(FindFamily("default"), config, checkpoint);
+  const std::unique_ptr<Family> family =
+      names ? MakeNamesFamily(config, checkpoint, {.asked = true, .stacks_transposed = options.stacks_transposed})
+            : MakeFamily(FindFamily("default"), config, checkpoint);
   const std::unique_ptr<WeightSource> weights = MakeWeightSource(checkpoint);
   report.losses =
       LossLines(GroupUnused(family->layout(), checkpoint, CheckAgainstCheckpoint(family->layout(), checkpoint)));
@@ -53,6 +59,7 @@ void CompareWithSource(const VerifiedOutput& output, const std::vector<SavedLine
   for (const BlockInfo& block : family->layout().blocks) {
     for (const ModuleInfo& module : block.modules) modules[module.name] = &module;
   }
+  for (const ModuleInfo& module : family->layout().rest) modules[module.name] = &module;
   std::vector<VerifyReport::Error>& errors = report.errors;
   for (const SavedLinear& layer : layers) {
     const auto found = modules.find(layer.name);
@@ -98,7 +105,7 @@ VerifyReport VerifyOutput(const fs::path& directory, const VerifyOptions& option
   }
   VerifyContents(output, problems, warnings);
   if (!options.source.empty() && problems.empty()) {
-    CompareWithSource(output, layers, options.source, problems, report);
+    CompareWithSource(output, layers, options, problems, report);
   }
   report.problems = problems.Take();
   std::sort(report.problems.begin(), report.problems.end());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -30,7 +31,8 @@ struct VerifyOptions {
   // The model that the output was made from; weights that no rewriting step touched are dequantized and compared with
   // it. May be empty.
   fs::path source;
-  bool published = true;  // false: every file still lies under Unpublished() of its name
+  std::optional<bool> stacks_transposed = std::nullopt;  // see NamesOptions
+  bool published = true;                                 // false: every file still lies under Unpublished() of its name
   bool checksums = true;  // false: without the ledger, for outputs that another program wrote
 };
 

@@ -6,6 +6,7 @@
 
 #include "app/verify_parts.h"
 #include "base/error.h"
+#include "model/families/names_family.h"
 #include "model/family.h"
 
 namespace modelslim {
@@ -24,6 +25,11 @@ void CheckParam(const SavedOutput& output, const ParamInfo& param, Problems& pro
 }
 
 }  // namespace
+
+bool IsByNames(const VerifiedOutput& output, const Json& config) {
+  const Json* const family = output.ledger ? output.ledger->Find("family") : nullptr;
+  return !IsComputed(config) || (family != nullptr && family->string() != nullptr && *family->string() == kNamesFamily);
+}
 
 void VerifyModules(const Family& family, const SavedOutput& output, const std::vector<SavedLinear>& layers,
                    Problems& problems) {
@@ -50,8 +56,9 @@ void VerifyModules(const Family& family, const SavedOutput& output, const std::v
 void VerifyModel(const VerifiedOutput& output, const std::vector<SavedLinear>& layers, Problems& problems) {
   const SavedOutput& saved = *output.saved;
   try {
-    const std::unique_ptr<Family> family =
-        MakeFamily(FindFamily("default"), ReadJson(saved.PathOf("config.json")), saved.weights());
+    const Json config = ReadJson(saved.PathOf("config.json"));
+    if (IsByNames(output, config)) return;
+    const std::unique_ptr<Family> family = MakeFamily(FindFamily("default"), config, saved.weights());
     VerifyModules(*family, saved, layers, problems);
   } catch (const Error& error) {
     problems.Add(error.what());

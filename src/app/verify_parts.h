@@ -17,6 +17,9 @@ struct VerifiedOutput {
   std::optional<Json> ledger;  // an object, where there is one
 };
 
+// Whether it was made by the names of the tensors alone, so that no family of ours describes its modules.
+bool IsByNames(const VerifiedOutput& output, const Json& config);
+
 // Every module of a family is there, in its shape.
 void VerifyModules(const Family& family, const SavedOutput& output, const std::vector<SavedLinear>& layers,
                    Problems& problems);

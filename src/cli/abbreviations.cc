@@ -42,10 +42,15 @@ std::vector<std::string> ExpandAbbreviations(const CLI::App& app, std::vector<st
   VisitOptions(app, arguments, [](std::string& argument, const CLI::App& command) {
     const std::string word = WordOf(argument);
     std::string full;
-    int matches = 0;
-    for (const std::string& name : LongNames(command)) {
-      if (name == word) return;
-      if (name.starts_with(word)) ++matches, full = name;
+    int matches = 0;  // options, each of which may have several names
+    for (const CLI::Option* option : command.get_options()) {
+      bool begins = false;
+      for (const std::string& name : option->get_lnames()) {
+        if (name == word) return;
+        if (!begins && name.starts_with(word)) full = name;
+        begins = begins || name.starts_with(word);
+      }
+      matches += begins ? 1 : 0;
     }
     if (matches == 1) argument = "--" + full + argument.substr(2 + word.size());
   });

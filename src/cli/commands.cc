@@ -8,6 +8,7 @@
 #include "app/analyze.h"
 #include "app/eval.h"
 #include "app/inspect.h"
+#include "app/names_practice.h"
 #include "app/practice_choice.h"
 #include "app/quant.h"
 #include "app/report.h"
@@ -19,6 +20,7 @@
 #include "cli/abbreviations.h"
 #include "cli/completion.h"
 #include "cli/home.h"
+#include "cli/newer_options.h"
 #include "config/recipe/commands.h"
 #include "data/tokenize_file.h"
 #include "io/model_directory.h"
@@ -50,6 +52,14 @@ void AddTextKeyOption(CLI::App& command, std::vector<std::string>& keys, const s
       ->allow_extra_args(false);
 }
 
+void AddStackedOption(CLI::App& command, std::string& stacked) {
+  command
+      .add_option("--stacked-experts", stacked,
+                  "How experts lie in one tensor where neither the architecture nor its sizes tell: out-in for "
+                  "[experts, out, in], in-out for [experts, in, out]")
+      ->check(CLI::IsMember({"out-in", "in-out"}));
+}
+
 void AddModelOptions(CLI::App& command, ModelArguments& model) {
   command.add_option(
       "--model_type", model.model_type,
@@ -66,6 +76,13 @@ void AddModelOptions(CLI::App& command, ModelArguments& model) {
       ->capture_default_str();
   command.add_option("--memory", model.memory,
                      "Limit for the memory of the process, for example 12GiB; default: 80 % of what there is");
+  command.add_flag(
+      "--no-forward", model.no_forward,
+      "Work by the names of the tensors alone, whatever the model is: for recipes whose steps need no data");
+  command.add_option("--float", model.keep_float,
+                     "Linear layers that stay float whatever the recipe says, as a pattern such as '*.o_proj'; may be "
+                     "given several times");
+  AddStackedOption(command, model.stacked_experts);
   AddTextKeyOption(command, model.text_keys, "inputs_pretokenized, else the JSON text of the line as it stands");
 }
 
@@ -82,10 +99,12 @@ void AddJobOptions(CLI::App& command, JobArguments& job, bool saves) {
   AddModelOptions(command, job);
   CLI::Option* save = AddPath(command, "--save_path", job.save_path, "Directory to write");
   if (saves) save->required();
-  AddPath(command, "--config_path", job.config_path, "Recipe (YAML)");
+  AddPath(command, "--config_path,--config", job.config_path, "Recipe (YAML)");
+  std::vector<std::string> types = QuantTypes();
+  types.insert(types.end(), NamesQuantTypes().begin(), NamesQuantTypes().end());
   command.add_option("--quant_type", job.quant_type, "Use the best verified recipe for this type instead")
-      ->check(CLI::IsMember(QuantTypes()));
-  command.add_option("--tag", job.tags, "Scenario tags that the verified recipe must have");
+      ->check(CLI::IsMember(types));
+  command.add_option("--tag,--tags", job.tags, "Scenario tags that the verified recipe must have");
   std::string mends;
   for (const MendName& mend : AllMends()) {
     mends += (mends.empty() ? "" : "; ") + std::string(mend.name) + " (" + std::string(mend.what) + ")";
@@ -121,13 +140,14 @@ class CommandLine {
         err_(err),
         app_("Quantizes Hugging Face checkpoints by msModelSlim recipes, without Python and without an accelerator.",
              "modelslim") {
-    app_.set_version_flag("--version", kProgramVersion);
+    app_.set_version_flag("-V,--version", kProgramVersion);
     app_.footer(
         "Examples:\n"
         "  modelslim quant --model_type Qwen3-8B --model_path Qwen3-8B --save_path out --quant_type w8a8\n"
         "  modelslim plan  --model_path Qwen3-8B --config_path recipe.yaml\n"
         "'modelslim COMMAND --help' tells more.");
     AddQuant();
+    AddConvert();
     AddPlan();
     AddAnalyze();
     AddVerify();
@@ -144,7 +164,7 @@ class CommandLine {
       return 0;
     }
     try {
-      arguments = ExpandAbbreviations(app_, std::move(arguments));
+      arguments = FillBareOptions(ExpandAbbreviations(app_, std::move(arguments)));
       if (const std::string unknown = UnknownOption(app_, arguments); !unknown.empty()) {
         err_ << "unknown option " << unknown << "\nRun with --help for more information.\n";
         return 2;
@@ -174,10 +194,12 @@ class CommandLine {
                                    "  modelslim quant --model_type Qwen3-8B --model_path Qwen3-8B --save_path out "
                                    "--config_path w8a8.yaml --memory 16GiB",
                                    [this] {
+                                     newer_.Apply();
                                      Quantize(quant_, out_);
                                      return 0;
                                    });
     AddJobOptions(command, quant_, /*saves=*/true);
+    newer_.AddTo(command);
     command.add_flag("--fresh", quant_.fresh, "Start over even if an interrupted run could be resumed");
     command.add_flag("!--no-verify", quant_.verify,
                      "Do not read the output back, and do not measure quantization errors");
@@ -191,14 +213,32 @@ class CommandLine {
     command.add_flag("--debug", debug_, "Accepted for compatibility");
   }
 
+  void AddConvert() {
+    CLI::App& command =
+        AddCommand("convert", "Convert weights to another form, by a recipe of modelslim_convert",
+                   "Example:\n"
+                   "  modelslim convert --model_path Qwen3-8B-FP8 --save_path out --config_path mxfp8.yaml",
+                   [this] {
+                     newer_.Apply();
+                     Quantize(quant_, out_);
+                     return 0;
+                   });
+    AddJobOptions(command, quant_, /*saves=*/true);
+    newer_.AddTo(command);
+    command.add_flag("--fresh", quant_.fresh, "Start over even if an interrupted run could be resumed");
+    command.add_flag("!--no-verify", quant_.verify, "Do not read the output back, and do not measure errors");
+  }
+
   void AddPlan() {
     CLI::App& command =
         AddCommand("plan", "Show what quant would do, without doing it",
                    "Example:\n  modelslim plan --model_path Qwen3-8B --config_path w8a8.yaml --tensors", [this] {
+                     newer_.Apply();
                      ShowPlan(plan_, plan_tensors_, json_, out_);
                      return 0;
                    });
     AddJobOptions(command, plan_, /*saves=*/false);
+    newer_.AddTo(command);
     command.add_flag("--tensors", plan_tensors_, "A line for every tensor of the output");
     command.add_flag("--json", json_, "As JSON");
   }
@@ -208,8 +248,9 @@ class CommandLine {
         "verify", "Read a finished output back and check it",
         "Examples:\n  modelslim verify out --model_path Qwen3-8B\n  modelslim verify out --for vllm-ascend", [this] {
           const ServerChoice servers = ChooseServers(plan_.servers, plan_.server_version);
-          VerifyReport report =
-              VerifyOutput(directory_, {.source = source_, .published = true, .checksums = checksums_});
+          VerifyReport report = VerifyOutput(
+              directory_,
+              {.source = source_, .stacks_transposed = Transposed(plan_.stacked_experts), .checksums = checksums_});
           if (servers.by_name) AddServerFindings(directory_, servers, &report);
           PrintVerify(report, directory_, out_);
           if (report.problems.empty()) return 0;
@@ -218,6 +259,7 @@ class CommandLine {
         });
     AddPath(command, "directory", directory_, "Output of a run")->required();
     AddPath(command, "--model_path", source_, "Source checkpoint: compare dequantized weights with it");
+    AddStackedOption(command, plan_.stacked_experts);
     AddServerOptions(command, plan_.servers, plan_.server_version);
     command.add_flag("!--no-checksums", checksums_,
                      "Do without quant_model_ledger.json, which outputs of other programs do not have");
@@ -229,14 +271,16 @@ class CommandLine {
         "Prints the ranking and, as YAML, the names to leave unquantized.\n"
         "Example:\n  modelslim analyze --model_path Qwen3-8B --metrics kurtosis --pattern '*.mlp.down_proj' --topk 5",
         [this] {
+          newer_.Apply();
           analyze_.json = json_;
           Analyze(analyze_, out_);
           return 0;
         });
     AddModelOptions(command, analyze_);
+    newer_.AddTo(command);
     command.get_option("--device")->check(CLI::IsMember({"cpu", "npu"}));
     command
-        .add_option("--pattern", analyze_.patterns,
+        .add_option("--pattern,--patterns", analyze_.patterns,
                     "Layers to look at: shell wildcards on full names, without braces; several may be given")
         ->capture_default_str();
     command
@@ -244,11 +288,12 @@ class CommandLine {
                     "std: largest value by deviation; quantile: int8 step by the spread of the middle half; kurtosis")
         ->check(CLI::IsMember({"std", "quantile", "kurtosis"}))
         ->capture_default_str();
-    AddPath(command, "--calib_dataset", analyze_.dataset,
+    AddPath(command, "--calib_dataset,--calibration_dataset", analyze_.dataset,
             "Calibration texts (.json or .jsonl), a path or a name from lab_calib")
         ->capture_default_str();
     command
-        .add_option("--topk", analyze_.topk, "How many different scores to print; layers of equal score come together")
+        .add_option("--topk,--top_k", analyze_.topk,
+                    "How many different scores to print; layers of equal score come together")
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
     command.add_flag("--json", json_, "As JSON");
@@ -408,6 +453,7 @@ class CommandLine {
   AnalyzeArguments analyze_;
   EvalArguments eval_;
   ReportArguments report_;
+  NewerOptions newer_;
   fs::path directory_, source_;
   std::vector<std::string> files_, text_keys_;
   std::string shell_, analyze_scope_ = "linear";

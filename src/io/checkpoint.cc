@@ -294,6 +294,10 @@ const CheckpointTensor& Checkpoint::Require(std::string_view name) const {
 SharedTensor Checkpoint::Get(std::string_view name) const { return Get(Require(name)); }
 SharedTensor Checkpoint::Get(const CheckpointTensor& tensor) const { return files_[tensor.shard]->Get(SlotOf(tensor)); }
 
+SharedTensor Checkpoint::GetPart(const CheckpointTensor& tensor, int64_t begin, const Shape& shape) const {
+  return files_[tensor.shard]->GetPart(SlotOf(tensor), begin, shape);
+}
+
 const SafetensorsSlot& Checkpoint::SlotOf(const CheckpointTensor& tensor) const {
   return files_[tensor.shard]->header().slots[tensor.slot];
 }
@@ -321,6 +325,18 @@ void Checkpoint::WillNeed(std::string_view name) const {
 void Checkpoint::DontNeed(std::string_view name) const {
   const CheckpointTensor* const tensor = Find(name);
   if (tensor != nullptr) files_[tensor->shard]->DontNeed(SlotOf(*tensor));
+}
+
+void Checkpoint::WillNeedPart(const CheckpointTensor& tensor, int64_t begin, int64_t count) const {
+  const uint64_t size = DTypeSize(tensor.dtype);
+  files_[tensor.shard]->WillNeed(SlotOf(tensor), static_cast<uint64_t>(begin) * size,
+                                 static_cast<uint64_t>(count) * size);
+}
+
+void Checkpoint::DontNeedPart(const CheckpointTensor& tensor, int64_t begin, int64_t count) const {
+  const uint64_t size = DTypeSize(tensor.dtype);
+  files_[tensor.shard]->DontNeed(SlotOf(tensor), static_cast<uint64_t>(begin) * size,
+                                 static_cast<uint64_t>(count) * size);
 }
 
 std::string Checkpoint::Fingerprint() const {

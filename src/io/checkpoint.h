@@ -57,6 +57,8 @@ class Checkpoint {
   // The tensor's bytes in place; see SafetensorsFile::Get.
   SharedTensor Get(std::string_view name) const;
   SharedTensor Get(const CheckpointTensor& tensor) const;
+  // A part of it, `begin` elements from its start; see SafetensorsFile::GetPart.
+  SharedTensor GetPart(const CheckpointTensor& tensor, int64_t begin, const Shape& shape) const;
 
   Tensor CopyRows(const CheckpointTensor& tensor, int64_t begin, int64_t end) const;  // see SafetensorsFile::CopyRows
   // Whether that is where it lies in the file, and no copy; see SafetensorsFile::IsInPlace.
@@ -69,6 +71,9 @@ class Checkpoint {
   // Hints for read-ahead and eviction. Unknown names are ignored.
   void WillNeed(std::string_view name) const;
   void DontNeed(std::string_view name) const;
+  // The same for a part of a tensor, `begin` elements from its start.
+  void WillNeedPart(const CheckpointTensor& tensor, int64_t begin, int64_t count) const;
+  void DontNeedPart(const CheckpointTensor& tensor, int64_t begin, int64_t count) const;
 
   // A cheap identity: XXH3-128 over the shards' names, sizes, modification times and header bytes, all as they were
   // when the files were opened.

@@ -38,6 +38,17 @@ SharedTensor SafetensorsFile::Get(std::string_view name) const {
   return Get(*slot);
 }
 
+SharedTensor SafetensorsFile::GetPart(const SafetensorsSlot& slot, int64_t begin, const Shape& shape) const {
+  const int64_t count = NumElements(shape);
+  MODELSLIM_CHECK(begin >= 0 && begin + count <= NumElements(slot.shape));
+  const std::byte* const data =
+      file_->bytes().data() + slot.offset + static_cast<size_t>(begin) * DTypeSize(slot.dtype);
+  if (IsInPlace(slot)) return {file_, {data, slot.dtype, shape}};
+  Tensor copy(slot.dtype, shape);
+  std::memcpy(copy.view().data, data, copy.bytes());
+  return copy;
+}
+
 Tensor SafetensorsFile::CopyRows(const SafetensorsSlot& slot, int64_t begin, int64_t end) const {
   MODELSLIM_CHECK(slot.shape.size() == 2 && begin >= 0 && begin <= end && end <= slot.shape[0]);
   Tensor rows(slot.dtype, {end - begin, slot.shape[1]});

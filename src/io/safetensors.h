@@ -86,6 +86,9 @@ class SafetensorsFile {
   SharedTensor Get(std::string_view name) const;  // Error(kInvalidModel) when absent
   SharedTensor Get(const SafetensorsSlot& slot) const;
 
+  // A part of the tensor, `begin` elements from its start and of this shape: in place where that can be read, else a
+  // copy of the part alone.
+  SharedTensor GetPart(const SafetensorsSlot& slot, int64_t begin, const Shape& shape) const;
   // Rows [begin, end) of a matrix, in memory of their own.
   Tensor CopyRows(const SafetensorsSlot& slot, int64_t begin, int64_t end) const;
   // Whether its type can be read where it lies.
@@ -94,6 +97,13 @@ class SafetensorsFile {
   // Hints for read-ahead and eviction.
   void WillNeed(const SafetensorsSlot& slot) const { file_->WillNeed(slot.offset, slot.size); }
   void DontNeed(const SafetensorsSlot& slot) const { file_->DontNeed(slot.offset, slot.size); }
+  // The same for `bytes` of it from `begin` on.
+  void WillNeed(const SafetensorsSlot& slot, uint64_t begin, uint64_t bytes) const {
+    file_->WillNeed(slot.offset + begin, bytes);
+  }
+  void DontNeed(const SafetensorsSlot& slot, uint64_t begin, uint64_t bytes) const {
+    file_->DontNeed(slot.offset + begin, bytes);
+  }
 
  private:
   struct Copies;

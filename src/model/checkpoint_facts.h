@@ -8,13 +8,16 @@
 namespace modelslim {
 
 class Checkpoint;
+class SourceForms;
 
 bool HasTensor(const Checkpoint& checkpoint, std::string_view name);
 
 // The type of the first tensor that holds real numbers of a model dtype (bf16 for a checkpoint of fp8 only).
 DType FirstFloatDType(const Checkpoint& checkpoint);
 
-// Notes for every linear's weight that the checkpoint stores as block-fp8 where its scales are ("<weight>_scale_inv").
-void AttachBlockScales(const Checkpoint& checkpoint, ModelLayout* layout);
+// Notes for every linear's weight that the checkpoint stores as codes where these and their scales are.
+void AttachStoredForms(const Checkpoint& checkpoint, const SourceForms& forms, ModelLayout* layout);
+// Suffixes of tensors that say nothing once such weights are floats.
+void IgnoreLeftovers(const SourceForms& forms, ModelLayout* layout);
 
 }  // namespace modelslim

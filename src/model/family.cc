@@ -60,6 +60,21 @@ int64_t Family::MultiplyAddsPerToken(int block) const {
   return sum;
 }
 
+int64_t Family::KeepFloat(const std::function<bool(std::string_view)>& wanted, const std::string& reason) {
+  int64_t count = 0;
+  const auto kept = std::make_shared<const FloatDefault>(FloatDefault{"", reason});
+  const auto keep = [&](std::vector<ModuleInfo>& modules) {
+    for (ModuleInfo& module : modules) {
+      if (module.kind != ModuleKind::kLinear || !wanted(module.name)) continue;
+      module.kept_float = kept;
+      ++count;
+    }
+  };
+  for (BlockInfo& block : layout_.blocks) keep(block.modules);
+  keep(layout_.rest);
+  return count;
+}
+
 std::vector<std::pair<std::string, std::string>> Family::ConfigEdits(const std::vector<std::string_view>&, bool) const {
   return {};
 }

@@ -2,6 +2,7 @@
 // mostly data.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -51,6 +52,8 @@ class Family {
   const ModelLayout& layout() const { return layout_; }
   virtual std::string_view name() const = 0;  // the adapter: "default", "qwen3", ...
   const ModelFacts& facts() const { return facts_; }
+  // Whether Forward() can be called: not where nothing but the names of the tensors is known.
+  virtual bool HasForward() const { return true; }
 
   // Live modules of block `index` (or, with -1, of the modules outside of the blocks).
   virtual std::unique_ptr<Block> MakeBlock(int index, const WeightSource& source) const;
@@ -98,6 +101,9 @@ class Family {
   // The correction biases of the routers get the types that they have in the checkpoint (--mend f32-router-bias).
   // Before anything is planned.
   virtual void KeepRouterBias(const Checkpoint&) {}
+  // Keeps the Linears that `wanted` names float, whatever the recipe says. Returns how many these are. Before anything
+  // is planned.
+  int64_t KeepFloat(const std::function<bool(std::string_view)>& wanted, const std::string& reason);
   // Keys to add to the copied config.json when W4A8 linears exist and so on: name -> JSON text. `modes` are description
   // strings.
   virtual std::vector<std::pair<std::string, std::string>> ConfigEdits(const std::vector<std::string_view>& modes,
@@ -107,12 +113,12 @@ class Family {
   virtual NormKind NormKindOf(const ModuleInfo&) const { return NormKind::kPlain; }
   virtual double NormEps(const ModuleInfo&) const { return 1e-6; }
   ModelLayout layout_;
+  ModelFacts facts_;
 
  private:
   friend std::unique_ptr<Family> MakeFamily(const FamilyEntry& entry, const Json& config, const Checkpoint& checkpoint);
   const BlockInfo& RestInfo() const;
 
-  ModelFacts facts_;
   mutable std::once_flag rest_once_;
   mutable BlockInfo rest_;  // layout_.rest as the modules of one block; made at the first MakeBlock(-1)
 };
@@ -135,6 +141,9 @@ const FamilyEntry& FindFamily(std::string_view model_type, bool* known = nullptr
 // this one does not (a sliding window in use, an unknown activation or rope type), Error(kInvalidModel) when it lacks a
 // field.
 std::unique_ptr<Family> MakeFamily(const FamilyEntry& entry, const Json& config, const Checkpoint& checkpoint);
+
+// Whether some family computes the model_type of config.json; if not, its names may still do (names_family.h).
+bool IsComputed(const Json& config);
 
 // Reads through a checkpoint. Both must outlive it.
 std::unique_ptr<WeightSource> MakeWeightSource(const Checkpoint& checkpoint);

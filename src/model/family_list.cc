@@ -11,8 +11,8 @@
 #include "model/families/qwen3_moe.h"
 #include "model/families/qwen3_next.h"
 #include "model/family.h"
-#include "model/llama_like.h"
 #include "model/multimodal.h"
+#include "model/source_forms.h"
 
 namespace modelslim {
 namespace {
@@ -31,7 +31,7 @@ const std::vector<Architecture>& Architectures() {
       {{"llama", "mistral", "qwen2", "qwen3"}, MakeDense},
       {{"qwen3_moe"}, MakeQwen3Moe, Qwen3MoeKeptFloat()},
       {{"qwen3_next"}, MakeQwen3Next, Qwen3NextKeptFloat()},
-      {{"deepseek_v3"}, MakeDeepseekV3, DeepseekV3KeptFloat()},
+      {{"deepseek_v3", "kimi_k2"}, MakeDeepseekV3, DeepseekV3KeptFloat()},
       {{"deepseek_v32", "deepseek_v3_2"}, MakeDeepseekV32, DeepseekV32KeptFloat()},
   };
   return list;
@@ -46,16 +46,17 @@ bool Contains(const std::vector<std::string_view>& list, std::string_view name) 
 template <const auto& kAdapter>
 Made MakeAny(const Json& config, const Checkpoint& checkpoint) {
   const std::string type = ConfigType(config);
-  for (const Architecture& architecture : Architectures()) {
-    if (Contains(architecture.config_types, type)) return architecture.make(kAdapter, config, checkpoint);
-  }
-  TellLlama(config);
-  return MakeDense(kAdapter, config, checkpoint);
+  const auto& list = Architectures();
+  const auto found = std::find_if(list.begin(), list.end(), [&](const Architecture& architecture) {
+    return Contains(architecture.config_types, type);
+  });
+  MODELSLIM_CHECK(found != list.end());  // MakeFamily() has looked
+  return found->make(kAdapter, config, checkpoint);
 }
 
 constexpr char kDefault[] = "default", kQwen15[] = "qwen1_5", kQwen2[] = "qwen2", kQwen25[] = "qwen2_5", kQwq[] = "qwq",
                kQwen3[] = "qwen3", kQwen3Moe[] = "qwen3_moe", kQwen3Next[] = "qwen3_next",
-               kDeepseekV3[] = "deepseek_v3", kDeepseekV32[] = "deepseek_v3_2";
+               kDeepseekV3[] = "deepseek_v3", kDeepseekV32[] = "deepseek_v3_2", kKimiK2[] = "kimi_k2";
 
 std::vector<std::string_view> AllConfigTypes() {
   std::vector<std::string_view> all;
@@ -87,6 +88,8 @@ std::vector<std::pair<std::string_view, KeptFloat>> AllKeptFloat() {
   return all;
 }
 
+bool IsComputed(const Json& config) { return Contains(AllConfigTypes(), ConfigType(config)); }
+
 const std::vector<FamilyEntry>& Families() {
   static const std::vector<std::string_view> kDense = {"llama", "mistral", "qwen2", "qwen3"};
   static const std::vector<FamilyEntry> list = {
@@ -109,6 +112,7 @@ const std::vector<FamilyEntry>& Families() {
         "DeepSeek-V3.1-Terminus"},
        {"deepseek_v3"},
        MakeAny<kDeepseekV3>},
+      {kKimiK2, "kimi_k2", {"Kimi-K2-Instruct-0905", "Kimi-K2-Thinking"}, {"kimi_k2"}, MakeAny<kKimiK2>},
       {kDeepseekV32,
        "deepseek_v3_2",
        {"DeepSeek-V3.2-Exp", "DeepSeek-V3.2"},
@@ -138,22 +142,16 @@ std::string AdaptersFor(std::string_view type) {
   return Joined(names);
 }
 
-[[noreturn]] void RefuseType(const FamilyEntry& entry, const std::string& type, const std::string& not_llama) {
+[[noreturn]] void RefuseType(const FamilyEntry& entry, const std::string& type) {
   const std::string found = type.empty() ? "no model_type" : "\"" + type + "\"";
-  const std::string expected = "config.json: model_type: expected " + Joined(entry.config_types);
-  if (entry.adapter == kDefault) {
-    throw Error(ErrorCode::kUnsupported,
-                expected + ", found " + found + ", which cannot be computed as Llama either: " + not_llama,
-                "this version has no family for this model; 'modelslim models' lists those it has");
-  }
-  const std::string what = expected + " for the adapter \"" + std::string(entry.adapter) + "\", found " + found;
-  const std::string adapters = AdaptersFor(type);
-  if (!adapters.empty()) {
+  std::string what = "config.json: model_type: expected " + Joined(entry.config_types);
+  if (entry.adapter != kDefault) what += " for the adapter \"" + std::string(entry.adapter) + "\"";
+  what += ", found " + found;
+  if (const std::string adapters = AdaptersFor(type); !adapters.empty())
     throw Error(ErrorCode::kUnsupported, what, "leave --model_type out, or give one of " + adapters);
-  }
   throw Error(ErrorCode::kUnsupported, what,
-              not_llama.empty() ? "leave --model_type out: the tensors are those of Llama"
-                                : "this version has no family for this model; 'modelslim models' lists those it has");
+              "leave --model_type out: a recipe that needs no data then works by the names of the tensors; 'modelslim "
+              "models' lists the models that are computed");
 }
 
 }  // namespace
@@ -161,13 +159,10 @@ std::string AdaptersFor(std::string_view type) {
 Made MakeFamily(const FamilyEntry& entry, const Json& config, const Checkpoint& checkpoint) {
   RefuseMultimodal(config);
   const std::string type = ConfigType(config);
-  if (!Contains(entry.config_types, type)) {
-    const std::string not_llama = WhyNotLlama(config, checkpoint);
-    if (entry.adapter != kDefault || !not_llama.empty()) RefuseType(entry, type, not_llama);
-  }
+  if (!Contains(entry.config_types, type)) RefuseType(entry, type);
   Made family = entry.make(config, checkpoint);
   family->facts_ = FactsOf(config);
-  AttachBlockScales(checkpoint, &family->layout_);
+  AttachStoredForms(checkpoint, SourceForms(checkpoint, config), &family->layout_);
   return family;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@ enum class ModuleKind : uint8_t {
   kOther       // bare parameters (router, convolution, decay rates, ...)
 };
 
+struct StoredWeight;  // model/stored_weight.h
+
 // One tensor of a module as the model holds it in memory, which is also how an untouched one is written.
 struct ParamInfo {
   std::string name;  // full name, in the checkpoint and in the output
@@ -28,12 +31,22 @@ struct ParamInfo {
   // those that call for them. Empty: the tensor `name` itself.
   std::string scale_name;  // block-fp8: [ceil(out/128), ceil(in/128)] f32 multipliers
   std::string alias_of;    // tied: the bytes of this other parameter
+  // Where the values lie if not in a float tensor of this name: a slice of stacked experts, codes with scales.
+  std::shared_ptr<const StoredWeight> stored = nullptr;
+};
+
+// Why a Linear stays float although a pattern of the recipe matches its name: nobody means the routers by "*". A
+// pattern that names them does.
+struct FloatDefault {
+  std::string word;    // such a pattern contains it: "mlp.gate"; empty: none does
+  std::string reason;  // "a router"
 };
 
 struct ModuleInfo {
   std::string name;  // full dotted name
   ModuleKind kind;
   std::vector<ParamInfo> params;  // in output order; a Linear's weight first, its bias second
+  std::shared_ptr<const FloatDefault> kept_float = nullptr;  // null: whatever the patterns of the recipe say
 
   int64_t out_features() const { return params.front().shape.front(); }
   int64_t in_features() const { return params.front().shape.back(); }

@@ -11,13 +11,14 @@ namespace {
 // Keys that only such models have, and what they mean.
 struct Sign {
   const char *key, *means;
+  bool tower = false;
 };
-constexpr Sign kSigns[] = {{"vision_config", "a vision-language (multimodal) model"},
+constexpr Sign kSigns[] = {{"vision_config", "a vision-language (multimodal) model", true},
                            {"visual", "a vision-language (multimodal) model"},
                            {"mm_vision_tower", "a vision-language (multimodal) model"},
                            {"vision_tower", "a vision-language (multimodal) model"},
                            {"img_processor", "a vision-language (multimodal) model"},
-                           {"audio_config", "a multimodal model that takes sound"},
+                           {"audio_config", "a multimodal model that takes sound", true},
                            {"speech_config", "a multimodal model that takes sound"},
                            {"audio_processor", "a multimodal model that takes sound"},
                            {"thinker_config", "a multimodal model of several parts"},
@@ -27,6 +28,15 @@ constexpr Sign kSigns[] = {{"vision_config", "a vision-language (multimodal) mod
                            {"language_config", "a multimodal model, whose language model is nested"}};
 
 }  // namespace
+
+std::string TowerKey(const Json& config) {
+  const JsonRef ref(config, "config.json");
+  for (const Sign& sign : kSigns) {
+    const JsonRef value = ref[sign.key];
+    if (sign.tower && value && value.value()->object() != nullptr) return sign.key;
+  }
+  return "";
+}
 
 void RefuseMultimodal(const Json& config) {
   const JsonRef ref(config, "config.json");
@@ -38,7 +48,9 @@ void RefuseMultimodal(const Json& config) {
     throw Error(ErrorCode::kUnsupported,
                 value.where() + ": expected the configuration of a language model, found " + sign.means +
                     (name.empty() ? "" : " (model_type \"" + name + "\")"),
-                "this version quantizes language models only; 'modelslim models' lists them");
+                "the language models that are computed are listed by 'modelslim models'; with --no-forward any model "
+                "is quantized by the names of its "
+                "tensors, by recipes that need no data");
   }
 }
 

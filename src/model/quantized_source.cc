@@ -6,14 +6,14 @@
 
 #include "base/error.h"
 #include "io/checkpoint.h"
-#include "ops/block_fp8.h"
+#include "model/source_forms.h"
 
 namespace modelslim {
 namespace {
 
 constexpr std::string_view kGiveFloat =
-    "give the model it was made from, in bfloat16, float16 or float32 (or in block-FP8 with weight_scale_inv, which is "
-    "read)";
+    "give the model it was made from, in bfloat16, float16 or float32 (or in a form that is read: FP8 with "
+    "weight_scale_inv, or what quantization_config describes as compressed-tensors float, int8, int4 or MXFP4)";
 
 // What tools put beside a layer's weight or in its place: the end of the name, and who does so.
 struct Trace {
@@ -41,30 +41,25 @@ bool IsQuantizedType(DType dtype) {
          (IsFloat(dtype) && DTypeSize(dtype) < 2);
 }
 
-// A weight in FP8 with one scale for every block of 128 x 128, as it is read here.
-bool IsBlockFp8(const Checkpoint& checkpoint, const CheckpointTensor& weight) {
-  if (weight.dtype != DType::kF8E4M3 || weight.shape.size() != 2) return false;
-  const CheckpointTensor* const scale = checkpoint.Find(weight.name + "_scale_inv");
-  return scale != nullptr && scale->shape == Fp8ScaleShape(weight.shape) && IsModelDType(scale->dtype);
-}
-
-// A float weight with this name: what else carries the name is then no part of its storage.
-bool IsFloatWeight(const Checkpoint& checkpoint, const std::string& name) {
+// A float weight with this name, or one that is read as floats: what else carries the name is then no part of its
+// storage.
+bool IsFloatWeight(const Checkpoint& checkpoint, const SourceForms& forms, const std::string& name) {
   const CheckpointTensor* const weight = checkpoint.Find(name);
-  return weight != nullptr && (IsModelDType(weight->dtype) || IsBlockFp8(checkpoint, *weight));
+  return forms.Find(name) != nullptr || (weight != nullptr && IsModelDType(weight->dtype));
 }
 
 // Why a tensor shows that the checkpoint is quantized; nothing when it does not.
-std::optional<std::string> Evidence(const Checkpoint& checkpoint, const CheckpointTensor& tensor) {
+std::optional<std::string> Evidence(const Checkpoint& checkpoint, const SourceForms& forms,
+                                    const CheckpointTensor& tensor) {
+  if (forms.IsPart(tensor.name)) return std::nullopt;
   for (const Trace& trace : kTraces) {
     if (!tensor.name.ends_with(trace.suffix)) continue;
     const std::string base = tensor.name.substr(0, tensor.name.size() - trace.suffix.size());
-    const bool of_float = IsFloatWeight(checkpoint, base) || IsFloatWeight(checkpoint, base + ".weight");
+    const bool of_float = IsFloatWeight(checkpoint, forms, base) || IsFloatWeight(checkpoint, forms, base + ".weight");
     if (!of_float) return std::string(trace.tool);
   }
   const bool weight = tensor.name.ends_with(".weight") && tensor.shape.size() >= 2;
-  if (weight && IsQuantizedType(tensor.dtype) && !IsBlockFp8(checkpoint, tensor))
-    return std::string(DTypeName(tensor.dtype)) + " weights";
+  if (weight && IsQuantizedType(tensor.dtype)) return std::string(DTypeName(tensor.dtype)) + " weights";
   return std::nullopt;
 }
 
@@ -79,9 +74,14 @@ const Json* MethodIn(const Json* config) {
 
 }  // namespace
 
+const Json* FindQuantization(const Json& config) {
+  const Json* const found = MethodIn(&config);
+  if (found != nullptr || config.object() == nullptr) return found;
+  return MethodIn(config.Find("text_config"));
+}
+
 std::string QuantMethod(const Json& config) {
-  const Json* found = MethodIn(&config);
-  if (found == nullptr) found = MethodIn(config.object() == nullptr ? nullptr : config.Find("text_config"));
+  const Json* const found = FindQuantization(config);
   if (found == nullptr) return "";
   for (const char* const key : {"quant_method", "format", "mode", "quant_algo"}) {
     const Json* const method = found->Find(key);
@@ -105,9 +105,9 @@ void RefuseOwnOutput(const fs::path& directory) {
   }
 }
 
-void RefuseQuantizedSource(const Json& config, const Checkpoint& checkpoint) {
+void RefuseQuantizedSource(const Json& config, const Checkpoint& checkpoint, const SourceForms& forms) {
   for (const CheckpointTensor& tensor : checkpoint.tensors()) {
-    const std::optional<std::string> tool = Evidence(checkpoint, tensor);
+    const std::optional<std::string> tool = Evidence(checkpoint, forms, tensor);
     if (!tool) continue;
     const std::string method = QuantMethod(config);
     throw Error(ErrorCode::kInvalidModel,

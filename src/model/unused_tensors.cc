@@ -8,33 +8,11 @@
 
 #include "base/progress.h"
 #include "io/checkpoint.h"
+#include "model/architectures.h"
+#include "model/name_parts.h"
 
 namespace modelslim {
 namespace {
-
-bool IsNumber(std::string_view part) {
-  return !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
-std::vector<std::string_view> PartsOf(std::string_view name) {
-  std::vector<std::string_view> parts;
-  size_t begin = 0;
-  for (size_t dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.', begin)) {
-    parts.push_back(name.substr(begin, dot - begin));
-    begin = dot + 1;
-  }
-  parts.push_back(name.substr(begin));
-  return parts;
-}
-
-std::string PatternOf(const std::vector<std::string_view>& parts) {
-  std::string pattern;
-  for (const std::string_view part : parts) {
-    pattern += pattern.empty() ? "" : ".";
-    pattern += IsNumber(part) ? "*" : part;
-  }
-  return pattern;
-}
 
 // What is known about a name that no module loads.
 struct Unused {
@@ -72,29 +50,7 @@ constexpr Reason kReasons[] = {
                           "base_layer", "modules_to_save"});
      }},
     {"a tower for images, video or sound, or what joins it to the language model", "", false,
-     [](const Unused& u) {
-       return HasPart(u, {"visual",
-                          "vision_tower",
-                          "vision_model",
-                          "vision_adapter",
-                          "vision_embed_tokens",
-                          "vit",
-                          "vpm",
-                          "vit_large_projector",
-                          "image_newline",
-                          "multi_modal_projector",
-                          "mm_projector",
-                          "img_projection",
-                          "patch_merge_mlp",
-                          "resampler",
-                          "resampler_model",
-                          "embed_vision",
-                          "embed_audio",
-                          "audio_tower",
-                          "audio_model",
-                          "speech_encoder",
-                          "sam_model"});
-     }},
+     [](const Unused& u) { return IsInTower(u.name); }},
     {"layers for multi-token prediction (MTP)", "", false,
      [](const Unused& u) {
        return u.in_mtp_layer || HasPart(u, {"mtp", "mtp_block", "mtp_layers", "mtp_emb_norm", "mtp_hidden_norm",
@@ -174,7 +130,7 @@ std::vector<UnusedTensors> GroupUnused(const ModelLayout& layout, const Checkpoi
     const Unused unused = modules.About(name);
     const Reason* const reason =
         std::find_if(std::begin(kReasons), std::end(kReasons), [&](const Reason& each) { return each.fits(unused); });
-    std::string pattern = PatternOf(unused.parts);
+    std::string pattern = PatternOf(name);
     UnusedTensors& group = groups[{reason, pattern}];
     group.reason = reason->text;
     group.advice = reason->advice;

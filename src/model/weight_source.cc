@@ -6,6 +6,7 @@
 
 #include "io/checkpoint.h"
 #include "model/family.h"
+#include "model/stored_weight.h"
 #include "ops/block_fp8.h"
 
 namespace modelslim {
@@ -19,6 +20,7 @@ std::string Describe(const Shape& shape, DType dtype) { return std::string(DType
 
 // What is wrong with a parameter's tensors, or nothing.
 std::string Problem(const ParamInfo& param, const Checkpoint& checkpoint) {
+  if (param.stored) return "";  // whoever attached it has looked at it
   const std::string& name = StoredName(param);
   const CheckpointTensor* const stored = checkpoint.Find(name);
   if (stored == nullptr) return name + ": expected " + Describe(param.shape, param.dtype) + ", found no such tensor";
@@ -37,6 +39,7 @@ std::string Problem(const ParamInfo& param, const Checkpoint& checkpoint) {
     }
     return "";
   }
+  if (stored->dtype == param.dtype) return "";
   if (!IsConvertible(stored->dtype)) {
     return name + ": expected a floating type, found " + std::string(DTypeName(stored->dtype));
   }
@@ -54,17 +57,20 @@ class CheckpointSource : public WeightSource {
   explicit CheckpointSource(const Checkpoint& checkpoint) : checkpoint_(&checkpoint) {}
 
   std::optional<SharedTensor> Map(const ParamInfo& param) const override {
+    if (param.stored) return MapStored(*checkpoint_, param);
     const CheckpointTensor& stored = Find(param);
     if (stored.dtype != param.dtype) return std::nullopt;
     return checkpoint_->Get(stored);
   }
 
   bool IsInPlace(const ParamInfo& param) const override {
+    if (param.stored) return IsStoredInPlace(*checkpoint_, param);
     const CheckpointTensor& stored = Find(param);
     return stored.dtype == param.dtype && checkpoint_->IsInPlace(stored);
   }
 
   Tensor Load(const ParamInfo& param) const override {
+    if (param.stored) return LoadStored(*checkpoint_, param);
     const CheckpointTensor& stored = Find(param);
     const SharedTensor values = checkpoint_->Get(stored);
     Tensor made(param.dtype, param.shape);
@@ -78,6 +84,7 @@ class CheckpointSource : public WeightSource {
   }
 
   Tensor LoadRows(const ParamInfo& param, int64_t begin, int64_t end) const override {
+    if (param.stored) return LoadStoredRows(*checkpoint_, param, begin, end);
     const CheckpointTensor& stored = Find(param);
     if (!checkpoint_->IsInPlace(stored)) {
       Tensor rows = checkpoint_->CopyRows(stored, begin, end);
@@ -94,11 +101,13 @@ class CheckpointSource : public WeightSource {
   }
 
   void WillNeed(const ParamInfo& param) const override {
+    if (param.stored) return WillNeedStored(*checkpoint_, param);
     checkpoint_->WillNeed(StoredName(param));
     if (!param.scale_name.empty()) checkpoint_->WillNeed(param.scale_name);
   }
 
   void DontNeed(const ParamInfo& param) const override {
+    if (param.stored) return DontNeedStored(*checkpoint_, param);
     checkpoint_->DontNeed(StoredName(param));
     if (!param.scale_name.empty()) checkpoint_->DontNeed(param.scale_name);
   }
@@ -171,6 +180,9 @@ std::vector<std::string> CheckAgainstCheckpoint(const ModelLayout& layout, const
         if (!problem.empty()) problems.push_back(std::move(problem));
         loaded.insert(StoredName(param));
         loaded.insert(param.scale_name);
+        if (!param.stored) continue;
+        for (const std::string* const name : {&param.stored->values, &param.stored->scales, &param.stored->zeros})
+          loaded.insert(*name);
       }
     }
   };

@@ -47,6 +47,7 @@ class Counter {
       if (suffix.starts_with('*')) suffix.remove_prefix(1);
       if (module.name.ends_with(suffix)) return std::string(kept.what);
     }
+    if (linear && module.kept_float) return module.kept_float->reason;
     if (linear) return IsExcluded(module.name) ? "excluded by the recipe" : "not in any include";
     return module.kind == ModuleKind::kNorm ? "norms" : kNoLinear;
   }

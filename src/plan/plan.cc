@@ -7,6 +7,7 @@
 #include "base/installation.h"
 #include "base/words.h"
 #include "io/hash.h"
+#include "model/stored_weight.h"
 #include "plan/activation_types.h"
 #include "plan/copied_files.h"
 #include "plan/lost_tensors.h"
@@ -68,6 +69,21 @@ void RefusePrior(const TextSpec& spec) {
               "remove spec.prior");
 }
 
+// What is known by names alone cannot be forwarded.
+void RefuseForwards(const RunPlan& plan, const Family& family) {
+  if (family.HasForward()) return;
+  for (const auto& step : plan.processors) {
+    if (!step->NeedsData()) continue;
+    throw Error(
+        ErrorCode::kUnsupported,
+        step->path() + " (" + step->type() +
+            ") needs calibration data, and this model is known by the names of its tensors only (model_type \"" +
+            family.facts().type + "\"), so nothing can be sent through it",
+        "use a recipe whose steps need no data (per_token or no activations, weights by minmax or ssz: "
+        "examples/w8a8-dynamic.yaml), or a model that is computed ('modelslim models' lists them)");
+  }
+}
+
 void ReportLosses(RunPlan& plan, const std::vector<std::string>& drop, const fs::path& model_path) {
   for (const std::string& pattern : CheckLosses(plan.unused, drop, model_path.string())) {
     plan.model.notes.Warn("--drop " + pattern, "matches no tensor that would be lost");
@@ -110,6 +126,16 @@ void Cost(RunPlan& plan) {
   for (const OutputTensor& tensor : plan.layout.tensors) plan.blocks[tensor.unit].bytes_written += tensor.bytes();
 }
 
+// How weights lie in the source where that is no matter of their names: the user may have said it.
+void AddStored(const ModelLayout& layout, Hasher* hasher) {
+  for (const BlockInfo& block : layout.blocks) {
+    for (const ModuleInfo& module : block.modules) {
+      const StoredWeight* const stored = module.params.front().stored.get();
+      if (stored != nullptr && stored->transposed) hasher->Update(module.name + " transposed\n");
+    }
+  }
+}
+
 }  // namespace
 
 RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& checkpoint, const fs::path& model_path,
@@ -121,6 +147,7 @@ RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& c
   plan.checkpoint = &checkpoint;
   plan.model.options = options.steps;
   plan.processors = MakeProcessors(spec.process, family);
+  RefuseForwards(plan, family);
   plan.unused = GroupUnused(family.layout(), checkpoint, CheckAgainstCheckpoint(family.layout(), checkpoint));
   ReportLosses(plan, options.drop, model_path);
   if (spec.runner == RunnerKind::kDpLayerWise || spec.runner == RunnerKind::kModelWise) {
@@ -156,6 +183,7 @@ std::string PlanIdentity(const RunPlan& plan, const std::string& recipe_text, co
     if (plan.model.options.mends.*mend.on) hasher.Update("mend " + std::string(mend.name) + "\n");
   }
   for (const OutputShard& shard : plan.layout.shards) hasher.Update(shard.file + "\n" + shard.header);
+  AddStored(plan.family->layout(), &hasher);
   for (const CopiedFile& file : plan.copied) hasher.Update(file.name + "\n" + file.hash + "\n" + file.content);
   return hasher.Hex();
 }

@@ -111,8 +111,10 @@ std::optional<UnitFacts> ParseFacts(const std::string& text) {
   return facts;
 }
 
-std::string LedgerDocument(const UnitFacts& all, const FloatShare& floats, const LedgerHashes& hashes) {
+std::string LedgerDocument(const UnitFacts& all, const FloatShare& floats, const LedgerHashes& hashes,
+                           const std::string& family) {
   Json json = ToJson(all);
+  if (!family.empty()) json["family"] = family;
   JsonArray parts;
   for (const FloatShare::Part& part : floats.parts) {
     parts.push_back(MakeJson({{"reason", part.reason},

@@ -63,7 +63,9 @@ struct LedgerHashes {
 };
 
 // The document beside the output.
-std::string LedgerDocument(const UnitFacts& all, const FloatShare& floats, const LedgerHashes& hashes);
+// `family`: named in it unless empty.
+std::string LedgerDocument(const UnitFacts& all, const FloatShare& floats, const LedgerHashes& hashes,
+                           const std::string& family = "");
 
 // Appends the facts of one unit to those of a run.
 void Append(UnitFacts facts, UnitFacts* all);

@@ -123,7 +123,8 @@ void PublishOutput(const RunPlan& plan, const RunOptions& options, const RunRepo
     if (!tensor.file.empty()) hashes.tensors.erase(tensor.name);  // its file has a checksum
   }
   hashes.files[last.name] = HashHex(last.content);
-  files.Write(kLedgerFile, LedgerDocument(report.facts, plan.floats, hashes));
+  const std::string family = plan.family->HasForward() ? "" : std::string(plan.family->name());
+  files.Write(kLedgerFile, LedgerDocument(report.facts, plan.floats, hashes, family));
   files.Write(last.name, last.content);
   plan.checkpoint->ThrowIfChanged();
   if (options.check) options.check();

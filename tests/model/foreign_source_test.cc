@@ -11,11 +11,11 @@
 #include "io/checkpoint.h"
 #include "io/json.h"
 #include "model/family.h"
-#include "model/llama_like.h"
 #include "model/multimodal.h"
 #include "model/open_weights.h"
 #include "model/parts/layout_builder.h"
 #include "model/quantized_source.h"
+#include "model/source_forms.h"
 #include "model/tensor_names.h"
 #include "model/unused_tensors.h"
 
@@ -157,10 +157,10 @@ TEST(QuantizedSourceTest, IsRecognizedByConfigAndByNames) {
     const Json config = ParseJson(each.config, "config.json");
     const Checkpoint checkpoint(dir.path());
     if (*each.told == '\0') {
-      RefuseQuantizedSource(config, checkpoint);
+      RefuseQuantizedSource(config, checkpoint, SourceForms(checkpoint, config));
       continue;
     }
-    const Error error = ErrorOf([&] { RefuseQuantizedSource(config, checkpoint); });
+    const Error error = ErrorOf([&] { RefuseQuantizedSource(config, checkpoint, SourceForms(checkpoint, config)); });
     EXPECT_THAT(error.what(), AllOf(HasSubstr("already quantized"), HasSubstr(each.told), HasSubstr("up_proj")));
     EXPECT_THAT(error.tip(), HasSubstr("give the model it was made from"));
   }
@@ -189,77 +189,6 @@ TEST(MultimodalTest, IsNamedAsWhatItIs) {
     ExpectError([&] { RefuseMultimodal(config); }, ErrorCode::kUnsupported, {told});
   }
   RefuseMultimodal(ParseJson(R"({"model_type": "llama", "vision_config": null, "visual": false})", "config.json"));
-}
-
-// ---- like Llama or not ----
-
-struct LlamaCase {
-  const char* name;
-  const char* more;  // keys
-  std::function<void(Stored&)> change;
-  const char* why;  // "": it is
-};
-
-TEST(LlamaLikeTest, TensorsOfAllLayersAndKeysDecide) {
-  const auto same = [](Stored&) {};
-  const LlamaCase cases[] = {
-      {"same", "", same, ""},
-      {"harmless keys",
-       R"(, "logits_scaling": 1.0, "num_experts": 0, "chunk_size_feed_forward": 0, "sandwich_norm": false,
-                           "use_qk_norm": null, "layernorm_type": "rms_norm", "custom": "x")",
-       same, ""},
-      {"multiplier", R"(, "embedding_multiplier": 12)", same, "embedding_multiplier is 12"},
-      {"logit scale", R"(, "logit_scale": 0.0625)", same, "logit_scale"},
-      {"softcap", R"(, "final_logit_softcapping": 30.0)", same, "softcapping"},
-      {"query norm", R"(, "use_qk_norm": true)", same, "use_qk_norm"},
-      {"experts", R"(, "moe_num_experts": 64)", same, "moe_num_experts"},
-      {"layers without rotation", R"(, "no_rope_layers": [1, 0])", same, "no_rope_layers"},
-      {"layer norm", R"(, "layer_norm_eps": 1e-5, "rms_norm_eps": null)", same, "layer_norm_eps"},
-      {"both", R"(, "layer_norm_eps": 1e-5, "rms_norm_eps": 1e-6)", same, ""},
-      {"other norm", R"(, "norm_type": "layer_norm")", same, "norm_type"},
-      {"positions", R"(, "position_embedding_type": "learned")", same, "position_embedding_type"},
-      {"a twin", R"(, "model_type": "gemma")", same, "1 + weight"},
-      {"second layer with experts", "",
-       [](Stored& stored) {
-         stored.erase("model.layers.1.mlp.up_proj.weight");
-         stored["model.layers.1.mlp.experts.0.up_proj.weight"] = {DType::kBF16, {2, 2}};
-       },
-       "model.layers.1.mlp.experts.0.up_proj.weight"},
-      {"second layer without a projection", "",
-       [](Stored& stored) { stored.erase("model.layers.1.self_attn.v_proj.weight"); },
-       "no 'model.layers.1.self_attn.v_proj.weight'"},
-      {"four norms", "",
-       [](Stored& stored) {
-         stored["model.layers.0.pre_feedforward_layernorm.weight"] = {DType::kBF16, {2}};
-       },
-       "pre_feedforward_layernorm"},
-      {"a layer too many", "",
-       [](Stored& stored) {
-         stored["model.layers.2.enorm.weight"] = {DType::kBF16, {2}};
-       },
-       ""}};
-  for (const LlamaCase& each : cases) {
-    SCOPED_TRACE(each.name);
-    const TemporaryDirectory dir;
-    Stored stored = Llama(2);
-    each.change(stored);
-    Save(dir.path(), stored);
-    Json config = ParseJson(R"({"num_hidden_layers": 2)" + std::string(each.more) + "}", "config.json");
-    if (config.Find("model_type") == nullptr) config["model_type"] = Json("clone");
-    const std::string why = WhyNotLlama(config, Checkpoint(dir.path()));
-    if (*each.why == '\0') {
-      EXPECT_EQ(why, "");
-    } else {
-      EXPECT_THAT(why, HasSubstr(each.why));
-    }
-  }
-}
-
-TEST(LlamaLikeTest, KeysThatNobodyReadAreNamed) {
-  ::testing::internal::CaptureStderr();
-  TellLlama(ParseJson(R"({"model_type": "clone", "custom": "x", "pad_token_id": 3, "off": false})", "config.json"));
-  EXPECT_THAT(::testing::internal::GetCapturedStderr(),
-              AllOf(HasSubstr("'clone' is not known"), HasSubstr("not read: custom")));
 }
 
 // ---- what no output would have ----

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/recipe/convert.h"
 #include "config/schema/schema_builder.h"
 
 namespace modelslim {
@@ -29,11 +30,6 @@ std::optional<ApiVersion> ReadApiVersion(Reader& reader, const YamlNode& root) {
       if (value.text == name) return version;
     }
     remark.suggestion = NearestWord(value.text, ApiVersionNames());
-  }
-  if (value.kind == YamlKind::kString && value.text == "modelslim_convert") {
-    remark.code = ErrorCode::kUnsupported;
-    reader.Error(value.pos, "offline conversion (modelslim_convert) is not supported", std::move(remark));
-    return std::nullopt;
   }
   remark.found = FoundText(value);
   reader.Error(value.pos, "unknown apiversion", std::move(remark));
@@ -153,6 +149,11 @@ std::vector<SubgraphType> AllSubgraphTypes() {
 }
 
 Recipe ParseRecipe(std::string_view text, const std::string& name, Diagnostics& diagnostics) {
+  if (IsConversion(text)) {
+    const ConvertSpec conversion = ReadConversion(text, name, diagnostics);
+    if (diagnostics.HasErrors()) return {};
+    return ParseRecipe(AsRecipe(conversion), name, diagnostics);
+  }
   Recipe recipe;
   recipe.file = name;
   Reader reader(name, diagnostics, recipe.values);

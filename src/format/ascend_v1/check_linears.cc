@@ -15,6 +15,13 @@
 namespace modelslim::ascend_v1 {
 namespace {
 
+// No part of a layer, whose tensors all have a type.
+bool IsTableName(std::string_view name) {
+  constexpr std::string_view kParts[] = {".weight", ".bias", "scale", "offset", ".quant_bias"};
+  return std::none_of(std::begin(kParts), std::end(kParts),
+                      [&](std::string_view part) { return name.ends_with(part); });
+}
+
 bool IsGlobalKey(const std::string& key) {
   static const std::set<std::string> keys = {"version",     "model_quant_type",  "metadata",      "group_size",
                                              "optional",    "kv_cache_type",     "kv_quant_type", "fa_quant_type",
@@ -73,7 +80,9 @@ class LinearChecker {
   void CheckPlain(const std::string& name, const std::string& type) {
     const CheckpointTensor& tensor = *output_.weights().Find(name);
     if (type == QuantModeName(QuantMode::kFloat) || type == QuantModeName(QuantMode::kW16A16S)) {
-      if (!IsFloat(tensor.dtype)) {
+      // Tables (which expert takes which token) are copied, and hold whole numbers.
+      const bool table = (tensor.dtype == DType::kI64 || tensor.dtype == DType::kI32) && IsTableName(name);
+      if (!IsFloat(tensor.dtype) && !table) {
         problems_.Add(fmt::format("{}: {} means a float tensor, found {}", name, type, DTypeName(tensor.dtype)));
       }
     } else if (type == kCacheType || type == kAttentionType) {

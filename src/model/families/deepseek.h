@@ -23,6 +23,7 @@ struct DeepseekConfig {
   RopeConfig rope;
   Activation act = Activation::kSilu;
   bool tied = false;
+  bool announces_mtp = true;  // config.json tells servers how MTP layers are quantized; not that of Kimi-K2
   bool mtp = false;  // the checkpoint has one layer more, which predicts the token after the next
   DType dtype = DType::kBF16;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/json_ref.h"
 #include "model/families/deepseek.h"
 #include "model/parts/forward_bytes.h"
 #include "model/parts/layout_builder.h"
@@ -40,10 +41,12 @@ class DeepseekV3Family : public DeepseekFamily {
   std::vector<std::pair<std::string, std::string>> ConfigEdits(const std::vector<std::string_view>& modes,
                                                                bool fa_quantized) const override {
     if (std::find(modes.begin(), modes.end(), "W4A8_DYNAMIC") == modes.end()) return {};
-    return {{"mtp_quantize", "\"w8a8_dynamic\""},
-            {"quantize", "\"w8a8_dynamic\""},
-            {"moe_quantize", "\"w4a8_dynamic\""},
-            {"mla_quantize", fa_quantized ? "\"w8a8\"" : "\"w8a8_dynamic\""}};
+    std::vector<std::pair<std::string, std::string>> edits;
+    if (config_.announces_mtp) edits.emplace_back("mtp_quantize", "\"w8a8_dynamic\"");
+    edits.emplace_back("quantize", "\"w8a8_dynamic\"");
+    edits.emplace_back("moe_quantize", "\"w4a8_dynamic\"");
+    edits.emplace_back("mla_quantize", fa_quantized ? "\"w8a8\"" : "\"w8a8_dynamic\"");
+    return edits;
   }
 
   std::vector<FaAttention> FaAttentions(int block) const override {
@@ -148,6 +151,7 @@ class DeepseekV3Family : public DeepseekFamily {
 
 std::unique_ptr<Family> MakeDeepseekV3(std::string_view adapter, const Json& config, const Checkpoint& checkpoint) {
   DeepseekConfig made = ReadDeepseek(config, checkpoint);
+  made.announces_mtp = JsonRef(config, "config.json")["model_type"].StringOr("") != "kimi_k2";
   made.routing.epsilon = 1e-20f;
   // A single expert's weight is not divided by itself.
   made.routing.renormalize = made.routing.renormalize && made.routing.top_k > 1;

@@ -127,15 +127,15 @@ void RefuseVariants(const JsonRef& config) {
   if (config["is_causal"] && config["is_causal"].value()->boolean() == false) RefuseKey(config["is_causal"]);
 }
 
-// Llama knows no window of its own; where an unknown model has one, it may be meant for every layer.
+// Llama knows no window of its own; Mistral's is meant for every layer.
 WindowRules WindowRulesOf(const std::string& type) {
   if (type == "llama") return {};
   if (type == "qwen2" || type == "qwen3") return {.default_size = 4096, .first_layer_key = "max_window_layers"};
-  return {.always = true, .default_size = type == "mistral" ? 4096 : 0};
+  return {.always = true, .default_size = 4096};
 }
 
-// model_type of config.json, or for an unknown one whatever the tensors show, as long as nothing hints at other maths.
-void ReadArchitecture(const JsonRef& config, const Checkpoint& checkpoint, DenseConfig* dense) {
+// What model_type of config.json says of biases and norms.
+void ReadArchitecture(const JsonRef& config, DenseConfig* dense) {
   const std::string type = config["model_type"].StringOr("");
   const bool attention_bias = config["attention_bias"].BoolOr(false);
   dense->attention_bias = {attention_bias, attention_bias};
@@ -146,11 +146,6 @@ void ReadArchitecture(const JsonRef& config, const Checkpoint& checkpoint, Dense
   } else if (type == "qwen3") {
     dense->qk_norm = true;
     dense->mlp_bias = false;
-  } else if (type != "llama" && type != "mistral") {
-    dense->qk_norm = HasTensor(checkpoint, "model.layers.0.self_attn.q_norm.weight");
-    dense->attention_bias = {HasTensor(checkpoint, "model.layers.0.self_attn.q_proj.bias"),
-                             HasTensor(checkpoint, "model.layers.0.self_attn.o_proj.bias")};
-    dense->mlp_bias = HasTensor(checkpoint, "model.layers.0.mlp.gate_proj.bias");
   }
 }
 
@@ -169,7 +164,7 @@ std::unique_ptr<Family> MakeDense(std::string_view adapter, const Json& config, 
   dense.dtype = ReadModelDType(ref, checkpoint);
   dense.ropes = ReadLayerRopes(ref, {.head_dim = dense.sizes.head_dim}, dense.sizes.layers);
   dense.tied = ReadTied(ref, checkpoint);
-  ReadArchitecture(ref, checkpoint, &dense);
+  ReadArchitecture(ref, &dense);
   return std::make_unique<DenseFamily>(adapter, dense);
 }
 

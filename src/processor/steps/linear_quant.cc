@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/words.h"
+#include "processor/linears/kept_float.h"
 #include "processor/linears/quant_spec.h"
 #include "processor/observing/output_error.h"
 
@@ -27,7 +28,7 @@ class LinearQuant : public Processor {
   void Plan(const Family& family, ModelPlan& plan) const override {
     for (const BlockInfo& block : family.layout().blocks) {
       for (const ModuleInfo& module : block.modules) {
-        if (module.kind == ModuleKind::kLinear && select_.Selects(module.name)) PlanLinear(module, plan);
+        if (TakesLinear(select_, module)) PlanLinear(module, plan);
       }
     }
     if (!spec_.gptq) return;
