@@ -214,7 +214,8 @@ void Analyze(const AnalyzeArguments& arguments, std::ostream& out) {
   if (!model.family->HasForward()) {
     throw Error(ErrorCode::kUnsupported,
                 "analyze sends calibration data through the model, and this one is known by the names of its tensors "
-                "only (model_type \"" + model.family->facts().type + "\")",
+                "only (model_type \"" +
+                    model.family->facts().type + "\")",
                 "give a model that is computed ('modelslim models' lists them)");
   }
   options.blocks = BlocksToRun(model.family->layout(), arguments);

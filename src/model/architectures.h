@@ -57,7 +57,7 @@ struct ArchitectureRow {
   // Beside FusedGroups(): Linears that a server makes one of, by the last parts of their names.
   std::vector<std::vector<std::string_view>> fused = {};
   std::vector<std::string_view> practices = {};  // folders of lab_practice
-  std::string_view note = {};  // what the user should know
+  std::string_view note = {};                    // what the user should know
 };
 
 const std::vector<ArchitectureRow>& ArchitectureRows();

@@ -41,10 +41,10 @@ std::vector<ParamInfo> CutStack(const std::string& experts, const std::vector<st
 
 // Experts are numbered from 0 without a gap, and all have the same projections.
 struct ExpertGap {
-  bool any = false;      // there are experts
-  std::string missing;   // the first weight that is not there; empty: all well
-  std::string experts;   // "model.layers.3.mlp.experts"
-  int64_t count = 0;     // that these should be
+  bool any = false;     // there are experts
+  std::string missing;  // the first weight that is not there; empty: all well
+  std::string experts;  // "model.layers.3.mlp.experts"
+  int64_t count = 0;    // that these should be
 };
 ExpertGap FindExpertGap(const std::vector<std::string_view>& tensors);
 

@@ -4,8 +4,8 @@
 import json
 import re
 
-import checkpoint
 import harness
+import checkpoint  # of tools/, which harness puts on the path
 import named_checkpoints
 import numpy
 

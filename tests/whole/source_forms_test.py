@@ -3,8 +3,8 @@
 
 import json
 
-import checkpoint
 import harness
+import checkpoint  # of tools/, which harness puts on the path
 import named_checkpoints
 import numpy
 

@@ -44,7 +44,7 @@ std::string Filled(const std::string& to, const std::smatch& match, const std::v
     }
     const auto named = std::find(names.begin(), names.end(), group);
     const bool number = !group.empty() && group.find_first_not_of("0123456789") == std::string::npos;
-    const size_t index = number ? std::stoul(group.substr(0, 3))
+    const size_t index = number                 ? std::stoul(group.substr(0, 3))
                          : named != names.end() ? static_cast<size_t>(named - names.begin()) + 1
                                                 : match.size();
     if (index >= match.size()) continue;
@@ -92,10 +92,12 @@ std::string AsRecipe(const ConvertSpec& spec) {
       continue;
     }
     if (linear.match.empty()) continue;
-    floats += "\n    - type: linear_quant\n      qconfig:"
-              "\n        act: {scope: per_block, dtype: mxfp8, symmetric: true, method: minmax}"
-              "\n        weight: {scope: per_block, dtype: mxfp8, symmetric: true, method: minmax}"
-              "\n      include: " + list(linear.match) + (before.empty() ? "" : "\n      exclude: " + list(before));
+    floats +=
+        "\n    - type: linear_quant\n      qconfig:"
+        "\n        act: {scope: per_block, dtype: mxfp8, symmetric: true, method: minmax}"
+        "\n        weight: {scope: per_block, dtype: mxfp8, symmetric: true, method: minmax}"
+        "\n      include: " +
+        list(linear.match) + (before.empty() ? "" : "\n      exclude: " + list(before));
   }
   return text + (floats.empty() ? " []" : floats) +
          "\n  save:\n    - {type: ascendv1_saver, part_file_size: " + std::to_string(spec.part_file_size) + "}\n";

@@ -24,7 +24,7 @@ struct DeepseekConfig {
   Activation act = Activation::kSilu;
   bool tied = false;
   bool announces_mtp = true;  // config.json tells servers how MTP layers are quantized; not that of Kimi-K2
-  bool mtp = false;  // the checkpoint has one layer more, which predicts the token after the next
+  bool mtp = false;           // the checkpoint has one layer more, which predicts the token after the next
   DType dtype = DType::kBF16;
 
   int64_t total_layers() const { return sizes.layers + (mtp ? 1 : 0); }

@@ -16,15 +16,16 @@ namespace modelslim {
 
 // Weights to another form, named one by one: nothing stays float by default.
 struct NamesConversion {
-  std::function<bool(std::string_view)> to_bf16;                // Linears whose values become bf16 first
-  std::function<std::string(const std::string&)> new_name;      // of a tensor
-  std::function<std::vector<std::string>(const std::string&)> chunks;  // the projections that a stack is cut into; or none
+  std::function<bool(std::string_view)> to_bf16;            // Linears whose values become bf16 first
+  std::function<std::string(const std::string&)> new_name;  // of a tensor
+  std::function<std::vector<std::string>(const std::string&)>
+      chunks;  // the projections that a stack is cut into; or none
 };
 
 struct NamesOptions {
   bool asked = false;  // the user wants names only, so that they need not be those of config.json's architecture
   std::optional<bool> stacks_transposed =
-      std::nullopt;  // [experts, in, out]; nothing: as the architecture or the sizes say
+      std::nullopt;                             // [experts, in, out]; nothing: as the architecture or the sizes say
   const NamesConversion* conversion = nullptr;  // null: quantization; needed during the call only
 };
 

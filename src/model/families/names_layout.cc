@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <vector>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "io/checkpoint.h"
