@@ -24,7 +24,7 @@ endif()
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/modelslim" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h")
-install(DIRECTORY "${PROJECT_SOURCE_DIR}/lab_calib" "${PROJECT_SOURCE_DIR}/lab_practice"
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/lab_calib" "${PROJECT_SOURCE_DIR}/lab_eval" "${PROJECT_SOURCE_DIR}/lab_practice"
   DESTINATION ${CMAKE_INSTALL_DATADIR}/modelslim)
 
 set(package_directory ${CMAKE_INSTALL_LIBDIR}/cmake/modelslim)

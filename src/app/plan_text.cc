@@ -128,6 +128,19 @@ void PrintTensors(const RunPlan& plan, std::ostream& out) {
   }
 }
 
+Json FloatShareJson(const FloatShare& share) {
+  Json json{JsonArray()};
+  for (const FloatShare::Part& part : share.parts) {
+    Json entry{JsonObject()};
+    entry["reason"] = Json(part.reason);
+    entry["parameters"] = Json(part.parameters);
+    entry["tensors"] = Json(part.tensors);
+    entry["example"] = Json(part.example);
+    json.Append(std::move(entry));
+  }
+  return json;
+}
+
 }  // namespace
 
 void PrintPlan(const Session& session, const StageBatches& batches, const PlanTextOptions& options, std::ostream& out) {
@@ -144,6 +157,7 @@ void PrintPlan(const Session& session, const StageBatches& batches, const PlanTe
     fmt::print(out, "  {:<22} {:>6} linear layers, {:.3f} billion weights\n", type, row.linears,
                static_cast<double>(row.weights) * 1e-9);
   }
+  fmt::print(out, "float    {}\n", FloatShareText(plan.floats));
   PrintData(plan, batches, out);
   if (plan.writes) {
     fmt::print(out, "output   {}, model_quant_type {}, {} tensors, {} in {}\n",
@@ -185,6 +199,7 @@ std::string PlanJson(const Session& session, const StageBatches& batches, const 
       entry["shadowed"] = Json(JsonArray(decision.shadowed.begin(), decision.shadowed.end()));
     json["linears"][name] = std::move(entry);
   }
+  json["float_share"] = FloatShareJson(plan.floats);
   json["notes"] = Json(JsonArray());
   for (const PlanNote& note : plan.model.notes.all()) {
     Json entry{JsonObject()};

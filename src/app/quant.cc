@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "app/eval.h"
+#include "app/plan_text.h"
 #include "app/save_path.h"
 #include "app/summary.h"
 #include "app/verify.h"
@@ -63,6 +65,19 @@ VerifyReport ReadBack(const fs::path& save_path) {
               "check the disk, and give the same command again: it makes anew what is not as it was written");
 }
 
+void EvaluateAfter(const JobArguments& given, std::ostream& out) {
+  EvalArguments arguments;
+  arguments.output = given.save_path;
+  arguments.reference = given.model_path;
+  arguments.data = given.evaluation.data;
+  arguments.windows = given.evaluation.windows;
+  arguments.window = given.evaluation.window;
+  arguments.memory = given.memory;
+  arguments.threads = given.threads;
+  out << "\n" << std::flush;
+  EvaluateOutput(arguments, out);
+}
+
 RunOptions OptionsOf(const JobArguments& given, const MemoryPlan& memory) {
   RunOptions options;
   options.model_path = given.model_path;
@@ -115,6 +130,7 @@ void Quantize(JobArguments arguments, std::ostream& out) {
   const RunReport report = Execute(session->plan, *session->weights, calibration.stages, identity, options);
   LogDebug("tensors took at most " + FormatBytes(MemoryOfTensors().peak));
   PrintSummary(*session, report, verified ? &*verified : nullptr, held.peak(), out);
+  if (given.evaluation.wanted) EvaluateAfter(given, out);
 }
 
 void ShowPlan(JobArguments arguments, bool tensors, bool json, std::ostream& out) {

@@ -30,6 +30,13 @@ struct ModelArguments {
 };
 
 // The arguments that `quant` and `plan` share.
+// What `quant` measures of its output (see app/eval.h).
+struct EvaluationWish {
+  bool wanted = false;
+  std::string data = "heldout.jsonl";
+  int64_t windows = 24, window = 512;
+};
+
 struct JobArguments : ModelArguments {
   fs::path save_path;      // empty for plan
   fs::path config_path;    // a recipe file; or
@@ -45,6 +52,7 @@ struct JobArguments : ModelArguments {
   std::string server_version;                 // of the one server named; empty: every version
   std::string fp8_type = "WFP8AFP8_DYNAMIC";  // what the description calls fp8 layers
   bool assume_yes = false;                    // answers the question of the practice look-up
+  EvaluationWish evaluation;
 };
 
 // A model, opened. Members are in the order in which they depend on one another.

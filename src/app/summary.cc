@@ -141,6 +141,7 @@ void PrintSummary(const Session& session, const RunReport& report, const VerifyR
   std::string list;
   for (const auto& [type, count] : types) list += fmt::format("{}{} {}", list.empty() ? "" : ", ", count, type);
   fmt::print(out, "quantized layers  {}\n", list.empty() ? "none" : list);
+  fmt::print(out, "stays float       {}\n", FloatShareText(session.plan.floats));
   fmt::print(out, "bits per weight   {:.2f} (with scales and biases {:.2f}) in the decoder layers\n", bits.codes,
              bits.all);
   fmt::print(out, "size              {} -> {} ({:.0f} %)\n", FormatBytes(session.checkpoint->total_bytes()),

@@ -12,8 +12,8 @@ namespace modelslim {
 namespace {
 
 // Shape of a module's tensor, or that it is not there.
-void CheckParam(const VerifiedOutput& output, const ParamInfo& param, Problems& problems) {
-  const CheckpointTensor* const tensor = output.saved->weights().Find(param.name);
+void CheckParam(const SavedOutput& output, const ParamInfo& param, Problems& problems) {
+  const CheckpointTensor* const tensor = output.weights().Find(param.name);
   if (tensor == nullptr) {
     if (!param.alias_of.empty()) return;  // tied: a server takes the other one
     problems.Add(fmt::format("{} is missing; the model that config.json describes has it", param.name));
@@ -25,14 +25,8 @@ void CheckParam(const VerifiedOutput& output, const ParamInfo& param, Problems& 
 
 }  // namespace
 
-void VerifyModel(const VerifiedOutput& output, const std::vector<SavedLinear>& layers, Problems& problems) {
-  std::unique_ptr<Family> family;
-  try {
-    family = MakeFamily(FindFamily("default"), ReadJson(output.saved->PathOf("config.json")), output.saved->weights());
-  } catch (const Error& error) {
-    problems.Add(error.what());
-    return;
-  }
+void VerifyModules(const Family& family, const SavedOutput& output, const std::vector<SavedLinear>& layers,
+                   Problems& problems) {
   std::map<std::string_view, const SavedLinear*> quantized;
   for (const SavedLinear& layer : layers) quantized.emplace(layer.name, &layer);
   const auto check = [&](const std::vector<ModuleInfo>& modules) {
@@ -49,8 +43,19 @@ void VerifyModel(const VerifiedOutput& output, const std::vector<SavedLinear>& l
                                ShapeText(wanted), ShapeText(saved)));
     }
   };
-  for (const BlockInfo& block : family->layout().blocks) check(block.modules);
-  check(family->layout().rest);
+  for (const BlockInfo& block : family.layout().blocks) check(block.modules);
+  check(family.layout().rest);
+}
+
+void VerifyModel(const VerifiedOutput& output, const std::vector<SavedLinear>& layers, Problems& problems) {
+  const SavedOutput& saved = *output.saved;
+  try {
+    const std::unique_ptr<Family> family =
+        MakeFamily(FindFamily("default"), ReadJson(saved.PathOf("config.json")), saved.weights());
+    VerifyModules(*family, saved, layers, problems);
+  } catch (const Error& error) {
+    problems.Add(error.what());
+  }
 }
 
 }  // namespace modelslim

@@ -7,6 +7,7 @@
 
 #include "format/saved_output.h"
 #include "io/json.h"
+#include "model/family.h"
 
 namespace modelslim {
 
@@ -16,7 +17,10 @@ struct VerifiedOutput {
   std::optional<Json> ledger;  // an object, where there is one
 };
 
-// Every module that config.json describes is there, in its shape. For outputs of our own: others may hold models of
+// Every module of a family is there, in its shape.
+void VerifyModules(const Family& family, const SavedOutput& output, const std::vector<SavedLinear>& layers,
+                   Problems& problems);
+// The same for the family that config.json describes. For outputs of our own: others may hold models of
 // other families.
 void VerifyModel(const VerifiedOutput& output, const std::vector<SavedLinear>& layers, Problems& problems);
 

@@ -7,9 +7,11 @@
 
 #include "app/analyze.h"
 #include "app/convert.h"
+#include "app/eval.h"
 #include "app/inspect.h"
 #include "app/practice_choice.h"
 #include "app/quant.h"
+#include "app/report.h"
 #include "app/servers.h"
 #include "app/verify.h"
 #include "base/error.h"
@@ -130,6 +132,8 @@ class CommandLine {
     AddPlan();
     AddAnalyze();
     AddVerify();
+    AddEval();
+    AddReport();
     AddTokenize();
     AddInspection();
   }
@@ -178,6 +182,13 @@ class CommandLine {
     command.add_flag("--fresh", quant_.fresh, "Start over even if an interrupted run could be resumed");
     command.add_flag("!--no-verify", quant_.verify,
                      "Do not read the output back, and do not measure quantization errors");
+    command.add_flag("--eval", quant_.evaluation.wanted,
+                     "Then measure the output against the source, as 'modelslim eval' does");
+    AddPath(command, "--eval-data", quant_.evaluation.data, "Texts for that")->capture_default_str();
+    command.add_option("--eval-windows", quant_.evaluation.windows, "Pieces of the texts")->capture_default_str();
+    command.add_option("--eval-window", quant_.evaluation.window, "Tokens of a piece")
+        ->check(CLI::Range(2, 1 << 20))
+        ->capture_default_str();
     command.add_flag("--debug", debug_, "Accepted for compatibility");
   }
 
@@ -244,6 +255,56 @@ class CommandLine {
     command.add_flag("--json", json_, "As JSON");
     // 26.1.0 knows three; without a word it means linear too.
     command.add_option("scope", analyze_scope_, "What to rank: linear")->check(CLI::IsMember({"linear"}));
+  }
+
+  void AddEval() {
+    CLI::App& command = AddCommand(
+        "eval", "Measure an output as a server computes it, against the float model",
+        "Perplexity with its standard error; with --reference also the KL divergence (mean, percentiles, largest), how "
+        "often both find the same token the likeliest, and how the right token's probability changed.\n"
+        "Example:\n  modelslim eval out --reference Qwen3-8B --windows 24 --per-layer",
+        [this] {
+          eval_.json = json_;
+          EvaluateOutput(eval_, out_);
+          return 0;
+        });
+    AddPath(command, "directory", eval_.output, "Output of a run, or a float checkpoint")->required();
+    AddPath(command, "--reference", eval_.reference, "The float checkpoint that the output was made of");
+    AddPath(command, "--data", eval_.data, "Texts (.json or .jsonl), a path or a name from lab_eval")
+        ->capture_default_str();
+    AddTextKeyOption(command, eval_.text_keys, "inputs_pretokenized or text");
+    command.add_option("--windows", eval_.windows, "How many pieces of the texts are predicted, evenly spaced; 0: all")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    command.add_option("--window", eval_.window, "Tokens of a piece")
+        ->check(CLI::Range(2, 1 << 20))
+        ->capture_default_str();
+    command.add_flag("--per-layer", eval_.layers,
+                     "Also the error of what every layer puts out: in the stream, and by itself");
+    command.add_flag("--decode", eval_.decode, "W8A8_MIX as in decode (static inputs) instead of prefill");
+    command.add_option("--threads", eval_.threads, "Compute threads; 0: all that are available")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    command.add_option("--memory", eval_.memory,
+                       "Limit for the memory of the process, for example 2GiB; default: 1 GiB, or what is needed");
+    AddPath(command, "--work", eval_.work,
+            "A directory for what is finished: the same command goes on from there when it was interrupted");
+    command.add_flag("--json", json_, "As JSON");
+  }
+
+  void AddReport() {
+    CLI::App& command = AddCommand(
+        "report", "Write a page about an output, for any browser and without a network",
+        "Types by layer, errors of weights and outputs, ranges, experts, and with --evaluation what 'modelslim eval "
+        "--json' measured.\n"
+        "Example:\n  modelslim report out",
+        [this] {
+          out_ << WriteReport(report_).string() << "\n";
+          return 0;
+        });
+    AddPath(command, "directory", report_.output, "Output of a run")->required();
+    AddPath(command, "--evaluation", report_.evaluation, "What 'modelslim eval --json' printed");
+    AddPath(command, "--out", report_.file, "The file to write; default: quant_model_report.html in the output");
   }
 
   void AddTokenize() {
@@ -355,6 +416,8 @@ class CommandLine {
   std::function<int()> action_;
   JobArguments quant_, plan_;
   AnalyzeArguments analyze_;
+  EvalArguments eval_;
+  ReportArguments report_;
   fs::path directory_, source_;
   std::vector<std::string> files_, text_keys_;
   std::string shell_, analyze_scope_ = "linear";

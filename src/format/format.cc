@@ -29,14 +29,19 @@ std::unique_ptr<Format> MakeFormat(std::string_view saver, const Compat& options
   return nullptr;
 }
 
+std::unique_ptr<SavedOutput> FindSaved(const fs::path& directory, bool published) {
+  for (const FormatRow& row : kFormats) {
+    if (std::unique_ptr<SavedOutput> output = row.open(directory, published)) return output;
+  }
+  return nullptr;
+}
+
 std::unique_ptr<SavedOutput> OpenSaved(const fs::path& directory, bool published) {
   if (!fs::is_directory(directory)) {
     throw Error(ErrorCode::kSecurity, directory.string() + " is not a directory",
                 "give the --save_path of a finished run");
   }
-  for (const FormatRow& row : kFormats) {
-    if (std::unique_ptr<SavedOutput> output = row.open(directory, published)) return output;
-  }
+  if (std::unique_ptr<SavedOutput> output = FindSaved(directory, published)) return output;
   const fs::path expected = directory / std::string(MakeFormat(kDefaultSaver, {})->completing_file());
   throw Error(ErrorCode::kInvalidModel,
               (published ? expected : Unpublished(expected)).string() + " is missing: this is no finished output",

@@ -74,6 +74,8 @@ class SavedOutput {
   Checkpoint weights_;
 };
 
+// Null when no format finds its output there (or part of one).
+std::unique_ptr<SavedOutput> FindSaved(const fs::path& directory, bool published = true);
 // Throws Error(kSecurity) when this is no directory, Error(kInvalidModel) when no format finds its output there.
 std::unique_ptr<SavedOutput> OpenSaved(const fs::path& directory, bool published = true);
 

@@ -129,6 +129,8 @@ RunPlan MakePlan(const Job& job, const Recipe& recipe, const Family& family, con
   ReportRouterBias(family, checkpoint, plan.model.notes);
   plan.writes = job.output.has_value();
   PlanOutput(job.output.value_or(JobOutput()), plan);
+  plan.floats = FloatShareOf(family, plan.model.decisions, AllSteps(job));
+  ReportFloatShare(plan.floats, recipe, plan.model);
   ReportServers(recipe, AllSteps(job), options.servers, plan);
   plan.copied = FilesToCopy(model_path, family, plan.model, !job.output || job.output->edits_config);
   Cost(plan);

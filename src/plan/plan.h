@@ -14,6 +14,7 @@
 #include "io/checkpoint.h"
 #include "model/family.h"
 #include "model/unused_tensors.h"
+#include "plan/float_share.h"
 #include "plan/job.h"
 #include "servers/server.h"
 
@@ -44,7 +45,8 @@ struct RunPlan {
   OutputLayout layout;
   SavedSummary summary;  // what the output will say of itself
   std::vector<CopiedFile> copied;
-  std::vector<BlockCost> blocks;      // one per block, then one for what is outside of them
+  std::vector<BlockCost> blocks;  // one per block, then one for what is outside of them
+  FloatShare floats;
   std::vector<UnusedTensors> unused;  // what of the checkpoint no output will hold, and why
 
   bool needs_data() const;

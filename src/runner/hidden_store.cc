@@ -47,4 +47,24 @@ void HiddenFile::Sync() const {
   if (msync(data_, capacity_, MS_SYNC) != 0) ThrowSystemError("cannot sync", path_);
 }
 
+std::unique_ptr<HiddenFile> MakeNamelessHidden(int64_t rows, int64_t width) {
+  const char* const chosen = std::getenv("TMPDIR");
+  const fs::path parent = chosen != nullptr && *chosen != '\0' ? chosen : "/tmp";
+  std::string pattern = (parent / "modelslim-XXXXXX").string();
+  if (mkdtemp(pattern.data()) == nullptr) ThrowSystemError("cannot create a directory for hidden states in", parent);
+  const fs::path directory = pattern;
+  const auto remove = [&] {
+    std::error_code ignored;
+    fs::remove_all(directory, ignored);
+  };
+  try {
+    auto file = std::make_unique<HiddenFile>(directory / "hidden", rows, width, /*keep=*/false);
+    remove();
+    return file;
+  } catch (...) {
+    remove();
+    throw;
+  }
+}
+
 }  // namespace modelslim

@@ -40,4 +40,8 @@ class HiddenFile {
   std::unique_ptr<MappedRange> range_;
 };
 
+// One that nobody else can find and that is gone with the process: in the system's directory for temporary files
+// (TMPDIR), its name removed at once.
+std::unique_ptr<HiddenFile> MakeNamelessHidden(int64_t rows, int64_t width);
+
 }  // namespace modelslim

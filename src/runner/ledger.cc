@@ -111,8 +111,16 @@ std::optional<UnitFacts> ParseFacts(const std::string& text) {
   return facts;
 }
 
-std::string LedgerDocument(const UnitFacts& all, const LedgerHashes& hashes) {
+std::string LedgerDocument(const UnitFacts& all, const FloatShare& floats, const LedgerHashes& hashes) {
   Json json = ToJson(all);
+  JsonArray parts;
+  for (const FloatShare::Part& part : floats.parts) {
+    parts.push_back(MakeJson({{"reason", part.reason},
+                              {"share", static_cast<double>(part.parameters) / static_cast<double>(floats.parameters)},
+                              {"tensors", part.tensors},
+                              {"example", part.example}}));
+  }
+  json["float_share"] = Json(std::move(parts));
   json["hashes"] = MakeJsonObject(hashes.tensors);
   json["files"] = MakeJsonObject(hashes.files);
   return json.Dump(2, false) + "\n";

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "plan/float_share.h"
+
 namespace modelslim {
 
 struct LedgerEntry {
@@ -61,7 +63,7 @@ struct LedgerHashes {
 };
 
 // The document beside the output.
-std::string LedgerDocument(const UnitFacts& all, const LedgerHashes& hashes);
+std::string LedgerDocument(const UnitFacts& all, const FloatShare& floats, const LedgerHashes& hashes);
 
 // Appends the facts of one unit to those of a run.
 void Append(UnitFacts facts, UnitFacts* all);

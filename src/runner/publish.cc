@@ -123,7 +123,7 @@ void PublishOutput(const RunPlan& plan, const RunOptions& options, const RunRepo
     if (!tensor.file.empty()) hashes.tensors.erase(tensor.name);  // its file has a checksum
   }
   hashes.files[last.name] = HashHex(last.content);
-  files.Write(kLedgerFile, LedgerDocument(report.facts, hashes));
+  files.Write(kLedgerFile, LedgerDocument(report.facts, plan.floats, hashes));
   files.Write(last.name, last.content);
   plan.checkpoint->ThrowIfChanged();
   if (options.check) options.check();

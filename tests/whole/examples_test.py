@@ -154,7 +154,7 @@ class DocumentsTest(unittest.TestCase):
     def test_options_exist(self):
         """Every long option that the README shows is one that the program's help knows."""
         known = "".join(harness.run(*words, "--help").stdout for words in (
-            ["quant"], ["plan"], ["verify"], ["servers"], ["tokenize"], ["recipe", "check"], ["recipe", "explain"], ["analyze"], []))  # fmt: skip
+            ["quant"], ["plan"], ["verify"], ["eval"], ["report"], ["servers"], ["tokenize"], ["recipe", "check"], ["recipe", "explain"], ["analyze"], []))  # fmt: skip
         text = (harness.SOURCE / "README.md").read_text(encoding="utf-8")
         for block in re.findall(r"```sh\n(.*?)```", text, re.S):
             for line in block.replace("\\\n", " ").splitlines():

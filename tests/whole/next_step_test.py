@@ -302,7 +302,7 @@ class NamedThingsTest(unittest.TestCase):
                     yield f"{path.relative_to(harness.SOURCE)}:{number}", text
 
     def test_options(self):
-        commands = ("quant", "plan", "analyze", "verify", "tokenize", "models", "processors", "practices", "recipe", "completion")
+        commands = ("quant", "plan", "analyze", "verify", "eval", "report", "tokenize", "models", "processors", "practices", "recipe", "completion")
         known = {"--help", "--version", "--local-dir"}  # the last one is of the Hub's own program
         for command in commands:
             known |= set(re.findall(r"--[\w-]+", harness.run(command, "--help").stdout))

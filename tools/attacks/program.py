@@ -58,7 +58,8 @@ class Program:
 
         def prepare():
             for number, value in setting.limits.items():
-                resource.setrlimit(number, (value, value))
+                # At the hard limit of processor time the kernel kills, and no program can do anything about it.
+                resource.setrlimit(number, (value, value + 60 if number == resource.RLIMIT_CPU else value))
             if not self.sanitized and resource.RLIMIT_AS not in setting.limits:
                 resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

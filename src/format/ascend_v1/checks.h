@@ -1,6 +1,7 @@
 // An output in ascendV1 read back, and the rules that it is held to.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +32,8 @@ class AscendOutput : public SavedOutput {
   std::vector<Fact> FactsOf(const std::string& module) const override;
 
  private:
+  std::optional<Tensor> ReadGlobalRotation() const;
+
   Json description_;
 };
 

@@ -1,5 +1,6 @@
 // What servers compute of an output, read back.
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -7,6 +8,7 @@
 #include "format/ascend_v1/facts.h"
 #include "format/ascend_v1/modes.h"
 #include "format/pack.h"
+#include "io/safetensors.h"
 
 namespace modelslim::ascend_v1 {
 namespace {
@@ -131,8 +133,24 @@ DeployedLinear AscendOutput::Deploy(const SavedLinear& linear, ServerPhase phase
   return made;
 }
 
+std::optional<Tensor> AscendOutput::ReadGlobalRotation() const {
+  const Json* value = description_.Find("optional");
+  for (const char* const key : {"quarot", "rotation_map", "global_rotation"}) {
+    if (value != nullptr) value = value->Find(key);
+  }
+  if (value == nullptr || value->string() == nullptr || *value->string() != kRotationFile) return std::nullopt;
+  const SafetensorsFile file(PathOf(std::string(kRotationFile)));
+  if (file.Find(kRotationTensor) == nullptr) return std::nullopt;
+  const SharedTensor matrix = file.Get(kRotationTensor);
+  return ConvertTo(matrix.view(), DType::kF32);
+}
+
 std::vector<Fact> AscendOutput::FactsOf(const std::string& module) const {
   std::vector<Fact> facts;
+  if (module == kWholeModel) {
+    if (std::optional<Tensor> matrix = ReadGlobalRotation()) facts.emplace_back(GlobalRotation{std::move(*matrix)});
+    return facts;
+  }
   const Parts own(weights(), module);
   const std::string key = module + ".k_proj", value = module + ".v_proj";
   const Parts keys(weights(), key), values(weights(), value);
