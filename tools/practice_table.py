@@ -46,6 +46,13 @@ TEXTS = [
 ]
 
 
+def layers_named(path):
+    """How many layers a model must have for the practice: modelslim_v0 lists the full names of modules, which must exist. 0: any."""
+    text = path.read_text(encoding="utf-8")
+    numbers = re.findall(r"model\.layers\.(\d+)\.", text) if "apiversion: modelslim_v0" in text else []
+    return 1 + max(map(int, numbers)) if numbers else 0
+
+
 class Trial:
     """Tries practices in a scratch folder with one program."""
 
@@ -63,17 +70,18 @@ class Trial:
         lines = self.run("recipe", "explain", path).stdout.splitlines()
         return [tuple(line.rsplit("  # ", 1)[0].strip().split(": ", 1)) for line in lines if ": " in line and not line.startswith("#")]
 
-    def model(self, family):
-        if family not in self.models:
+    def model(self, family, layers=0):
+        if (family, layers) not in self.models:
             import make_random_checkpoint
 
-            self.models[family] = self.folder / family
-            make_random_checkpoint.write_checkpoint(self.models[family], make_random_checkpoint.configured(family, {}))
-        return self.models[family]
+            self.models[family, layers] = self.folder / f"{family}-{layers}"
+            config = make_random_checkpoint.configured(family, {"num_hidden_layers": layers} if layers else {})
+            make_random_checkpoint.write_checkpoint(self.models[family, layers], config)
+        return self.models[family, layers]
 
     def arguments(self, path):
         family, model_type = MODELS[path.parent.name]
-        return ["--model_type", model_type, "--model_path", self.model(family), "--config_path", path]
+        return ["--model_type", model_type, "--model_path", self.model(family, layers_named(path)), "--config_path", path]
 
     def missing_parts(self, path, service):
         """What the practice needs and this program does not have."""

@@ -10,11 +10,11 @@
 #include <utility>
 
 #include "app/float_pass.h"
-#include "app/fnmatch.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/parallel.h"
 #include "base/stop.h"
+#include "config/patterns/fnmatch.h"
 #include "io/hash.h"
 #include "io/json.h"
 

@@ -12,7 +12,7 @@
 namespace modelslim {
 
 struct AnalyzeArguments : ModelArguments {
-  std::vector<std::string> patterns = {"*"};  // app/fnmatch.h, on full names ("model.layers.0.mlp.up_proj")
+  std::vector<std::string> patterns = {"*"};  // config/patterns/fnmatch.h, on full names ("model.layers.0.mlp.up_proj")
   std::string metric = "kurtosis";            // names of AnalysisMetric
   std::string dataset = "mix_calib.jsonl";
   int64_t topk = 15;  // different scores; layers of equal score are all printed

@@ -19,8 +19,8 @@ void RunFloatPass(const Family& family, const WeightSource& source, const TokenB
                   const std::function<void(Block&)>& leave) {
   const std::unique_ptr<Block> rest = family.MakeBlock(-1, source);
   const MemoryPlan memory =
-      PlanMemory({.family = family, .source = source, .offsets = batch.offsets}, options.memory_limit);
-  const SamplePass pass{family, batch, memory, *rest};
+      PlanMemory({.family = family, .source = source, .offsets = {batch.offsets}}, options.memory_limit);
+  const SamplePass pass{family, batch, memory.chunks.front(), memory.keep, *rest};
   std::unique_ptr<HiddenFile> in = MakeNamelessHidden(batch.offsets.back(), family.HiddenWidth());
   std::unique_ptr<HiddenFile> out = MakeNamelessHidden(batch.offsets.back(), family.HiddenWidth());
   pass.Embed(*in);

@@ -51,17 +51,21 @@ void PrintSteps(const RunPlan& plan, std::ostream& out) {
       what += fmt::format("{}{} layers -> {}", what.empty() ? "" : ", ", count, mode);
     fmt::print(out, "  {:<28} {:<18} {:<12} {}\n", path, type, needs, what);
   };
-  for (const auto& processor : plan.processors) {
-    print(processor->path(), processor->type(),
-          !processor->NeedsData()      ? "no data"
-          : processor->ForwardsAgain() ? "two passes"
-                                       : "one pass");
-    // Members of a group are decided under their own paths.
-    for (const auto& [path, types] : made) {
-      if (path.starts_with(processor->path() + ".configs")) print(path, "  in the group", "");
+  size_t steps = 0;
+  for (const PlannedStage& stage : plan.stages) steps += stage.steps.size();
+  for (const PlannedStage& stage : plan.stages) {
+    for (const auto& processor : stage.steps) {
+      print(processor->path(), processor->type(),
+            !processor->NeedsData()      ? "no data"
+            : processor->ForwardsAgain() ? "two passes"
+                                         : "one pass");
+      // Members of a group are decided under their own paths.
+      for (const auto& [path, types] : made) {
+        if (path.starts_with(processor->path() + ".configs")) print(path, "  in the group", "");
+      }
     }
   }
-  if (plan.processors.empty()) fmt::print(out, "  none: the recipe has no processors\n");
+  if (steps == 0) fmt::print(out, "  none: the recipe has no processors\n");
 }
 
 // Says how many tokens an expert can hope for where a step has to see its input.
@@ -79,6 +83,41 @@ void PrintExperts(const RunPlan& plan, const TokenBatch& batch, std::ostream& ou
              "experts  {} in each of {} layers, {} for a token: {:.0f} calibration tokens for one on the average\n",
              count.experts, layers, count.chosen,
              static_cast<double>(batch.offsets.back() * count.chosen) / static_cast<double>(count.experts));
+}
+
+void PrintData(const RunPlan& plan, const StageBatches& batches, std::ostream& out) {
+  const TokenBatch* last = nullptr;
+  for (size_t i = 0; i < batches.size(); ++i) {
+    if (batches[i] == nullptr) continue;
+    last = batches[i];
+    const PlannedStage& stage = plan.stages[i];
+    fmt::print(out, "data     {}{} samples, {} tokens, {} through every layer\n",
+               plan.stages.size() > 1 ? stage.name + ": " : "", last->samples(), last->offsets.back(),
+               stage.passes == 1 ? "1 pass" : fmt::format("{} passes", stage.passes));
+  }
+  if (last == nullptr)
+    fmt::print(out, "data     none needed\n");
+  else
+    PrintExperts(plan, *last, out);
+}
+
+// A row for each stage; samples and tokens beside them are those of the last stage that has any.
+void AddData(const RunPlan& plan, const StageBatches& batches, Json& json) {
+  const TokenBatch* last = nullptr;
+  json["stages"] = Json(JsonArray());
+  for (size_t i = 0; i < plan.stages.size(); ++i) {
+    if (batches[i] != nullptr) last = batches[i];
+    Json entry{JsonObject()};
+    entry["name"] = Json(plan.stages[i].name);
+    entry["passes"] = Json(plan.stages[i].passes);
+    entry["samples"] = Json(batches[i] != nullptr ? batches[i]->samples() : int64_t{0});
+    entry["tokens"] = Json(batches[i] != nullptr ? batches[i]->offsets.back() : int64_t{0});
+    json["stages"].Append(std::move(entry));
+  }
+  json["needs_data"] = Json(plan.needs_data());
+  json["passes"] = Json(plan.passes());
+  json["samples"] = Json(last != nullptr ? last->samples() : int64_t{0});
+  json["tokens"] = Json(last != nullptr ? last->offsets.back() : int64_t{0});
 }
 
 void PrintTensors(const RunPlan& plan, std::ostream& out) {
@@ -105,7 +144,7 @@ Json FloatShareJson(const FloatShare& share) {
 
 }  // namespace
 
-void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOptions& options, std::ostream& out) {
+void PrintPlan(const Session& session, const StageBatches& batches, const PlanTextOptions& options, std::ostream& out) {
   const RunPlan& plan = session.plan;
   const ModelLayout& layout = session.family->layout();
   fmt::print(out, "model    {} ({}), {} layers, {}, {} of weights\n", session.arguments.model_path.string(),
@@ -121,13 +160,7 @@ void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOp
   }
   fmt::print(out, "float    {}\n", FloatShareText(plan.floats));
   PrintNames(plan, out);
-  if (plan.needs_data && batch != nullptr) {
-    fmt::print(out, "data     {} samples, {} tokens, {} pass{} through every layer\n", batch->offsets.size() - 1,
-               batch->offsets.back(), plan.data_passes, plan.data_passes == 1 ? "" : "es");
-    PrintExperts(plan, *batch, out);
-  } else {
-    fmt::print(out, "data     none needed\n");
-  }
+  PrintData(plan, batches, out);
   if (plan.writes) {
     fmt::print(out, "output   {}, model_quant_type {}, {} tensors, {} in {}\n",
                session.arguments.save_path.empty() ? "(no --save_path given)" : session.arguments.save_path.string(),
@@ -147,7 +180,7 @@ void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOp
   if (options.tensors) PrintTensors(plan, out);
 }
 
-std::string PlanJson(const Session& session, const TokenBatch* batch, const PlanTextOptions& options) {
+std::string PlanJson(const Session& session, const StageBatches& batches, const PlanTextOptions& options) {
   const RunPlan& plan = session.plan;
   Json json{JsonObject()};
   json["model_path"] = Json(session.arguments.model_path.string());
@@ -155,10 +188,7 @@ std::string PlanJson(const Session& session, const TokenBatch* batch, const Plan
   json["dtype"] = Json(DTypeName(session.family->layout().dtype));
   json["recipe"] = Json(session.recipe_name);
   json["layers"] = Json(static_cast<int64_t>(session.family->layout().blocks.size()));
-  json["needs_data"] = Json(plan.needs_data);
-  json["passes"] = Json(plan.data_passes);
-  json["samples"] = Json(batch != nullptr ? static_cast<int64_t>(batch->offsets.size()) - 1 : int64_t{0});
-  json["tokens"] = Json(batch != nullptr ? batch->offsets.back() : int64_t{0});
+  AddData(plan, batches, json);
   json["bytes_read"] = Json(BytesRead(plan));
   json["bytes_written"] = Json(plan.writes ? plan.layout.total_size : uint64_t{0});
   json["peak_memory"] = Json(options.peak_memory);

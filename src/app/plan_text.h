@@ -13,7 +13,7 @@ struct PlanTextOptions {
   uint64_t peak_memory = 0;  // see MemoryPlan::estimated_peak
 };
 
-void PrintPlan(const Session& session, const TokenBatch* batch, const PlanTextOptions& options, std::ostream& out);
-std::string PlanJson(const Session& session, const TokenBatch* batch, const PlanTextOptions& options);
+void PrintPlan(const Session& session, const StageBatches& batches, const PlanTextOptions& options, std::ostream& out);
+std::string PlanJson(const Session& session, const StageBatches& batches, const PlanTextOptions& options);
 
 }  // namespace modelslim

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,23 +22,20 @@
 #include "runner/memory_plan.h"
 #include "runner/publish.h"
 #include "runner/run.h"
+#include "runner/work_directory.h"
 #include "tensor/buffers.h"
 
 namespace modelslim {
 namespace {
 
-// The recipe's dataset is loaded even when no step needs it, so that a missing file is found early; but then it need
-// not be tokenized, and one that only the default names may be absent.
-std::optional<TokenBatch> LoadIfNeeded(const Session& session, std::string* hash) {
-  if (!session.plan.needs_data) return std::nullopt;
-  return LoadCalibration(session, hash);
-}
-
 // To be called when all is open that is opened before the weights are read.
-MemoryPlan PlanSessionMemory(const Session& session, const TokenBatch* batch, const PeakMemory& held) {
+MemoryPlan PlanSessionMemory(const Session& session, const RunPlan& plan, const StageBatches& batches,
+                             const PeakMemory& held) {
   const JobArguments& given = session.arguments;
-  MemoryInputs inputs{.family = *session.family, .source = *session.weights, .plan = &session.plan};
-  if (batch != nullptr) inputs.offsets = batch->offsets;
+  MemoryInputs inputs{.family = *session.family, .source = *session.weights, .plan = &plan};
+  for (const TokenBatch* batch : batches) {
+    inputs.offsets.push_back(batch == nullptr ? std::span<const int64_t>() : std::span<const int64_t>(batch->offsets));
+  }
   inputs.measure_errors = given.verify;
   inputs.peak_so_far = held.peak();
   return PlanMemory(inputs, given.memory.empty() ? 0 : ParseMemory(given.memory));
@@ -80,31 +78,56 @@ void EvaluateAfter(const JobArguments& given, std::ostream& out) {
   EvaluateOutput(arguments, out);
 }
 
+RunOptions OptionsOf(const JobArguments& given, const MemoryPlan& memory) {
+  RunOptions options;
+  options.model_path = given.model_path;
+  options.save_path = given.save_path;
+  options.memory = memory;
+  options.measure_errors = given.verify;
+  options.idle_experts = ParseIdleExperts(given.idle_experts);
+  return options;
+}
+
+// Lets the data decide what the recipe leaves to them, and plans anew with it. It is done again after an interruption,
+// with the same outcome.
+void Decide(Session& session, const PeakMemory& held) {
+  const std::optional<Job> job = DecidingJob(session.recipe, *session.family);
+  if (!job) return;
+  LogInfo("looking at calibration data first: " + job->stages.back().name + " decides by them");
+  {
+    // What does not fit into memory is refused before this work, too.
+    const Calibration all = LoadCalibration(session, session.plan);
+    PlanSessionMemory(session, session.plan, all.stages, held);
+  }
+  PrepareSavePath(session.arguments.save_path, session.plan);
+  RunPlan plan = PlanJob(session, *job);
+  const Calibration calibration = LoadCalibration(session, plan);
+  RunOptions options = OptionsOf(session.arguments, PlanSessionMemory(session, plan, calibration.stages, held));
+  options.work = WorkDirectory(session.arguments.save_path).string() + "-look";
+  options.fresh = true;
+  const RunReport report = Execute(plan, *session.weights, calibration.stages, "looking at the data", options);
+  session.plan = PlanSession(session, &report.ranges);
+}
+
 }  // namespace
 
 void Quantize(JobArguments arguments, std::ostream& out) {
   const PeakMemory held;
   const std::unique_ptr<Session> session = OpenSession(std::move(arguments));
   const JobArguments& given = session->arguments;
-  std::string calibration_hash;
-  const std::optional<TokenBatch> batch = LoadIfNeeded(*session, &calibration_hash);
-  const TokenBatch* const data = batch ? &*batch : nullptr;
-  const MemoryPlan memory = PlanSessionMemory(*session, data, held);
-  PrintPlan(*session, data, {.tensors = false, .peak_memory = memory.estimated_peak}, out);
+  Decide(*session, held);
+  const Calibration calibration = LoadCalibration(*session, session->plan);
+  const MemoryPlan memory = PlanSessionMemory(*session, session->plan, calibration.stages, held);
+  PrintPlan(*session, calibration.stages, {.tensors = false, .peak_memory = memory.estimated_peak}, out);
   out << std::flush;
   if (!session->plan.writes) return;
   PrepareSavePath(given.save_path, session->plan);
-  RunOptions options;
-  options.model_path = given.model_path;
-  options.save_path = given.save_path;
-  options.memory = memory;
+  RunOptions options = OptionsOf(given, memory);
   options.fresh = given.fresh;
-  options.measure_errors = given.verify;
-  options.idle_experts = ParseIdleExperts(given.idle_experts);
-  const std::string identity = PlanIdentity(session->plan, session->recipe_text, calibration_hash);
+  const std::string identity = PlanIdentity(session->plan, session->recipe_text, calibration.hash);
   std::optional<VerifyReport> verified;
   if (given.verify) options.check = [&] { verified = ReadBack(given.save_path); };
-  const RunReport report = Execute(session->plan, *session->weights, data, identity, options);
+  const RunReport report = Execute(session->plan, *session->weights, calibration.stages, identity, options);
   LogDebug("tensors took at most " + FormatBytes(MemoryOfTensors().peak));
   PrintSummary(*session, report, verified ? &*verified : nullptr, held.peak(), out);
   if (given.evaluation.wanted) EvaluateAfter(given, out);
@@ -113,14 +136,13 @@ void Quantize(JobArguments arguments, std::ostream& out) {
 void ShowPlan(JobArguments arguments, bool tensors, bool json, std::ostream& out) {
   const PeakMemory held;
   const std::unique_ptr<Session> session = OpenSession(std::move(arguments));
-  const std::optional<TokenBatch> batch = LoadIfNeeded(*session, nullptr);
-  const TokenBatch* const data = batch ? &*batch : nullptr;
-  const PlanTextOptions options{.tensors = tensors,
-                                .peak_memory = PlanSessionMemory(*session, data, held).estimated_peak};
+  const Calibration calibration = LoadCalibration(*session, session->plan);
+  const MemoryPlan memory = PlanSessionMemory(*session, session->plan, calibration.stages, held);
+  const PlanTextOptions options{.tensors = tensors, .peak_memory = memory.estimated_peak};
   if (json) {
-    out << PlanJson(*session, data, options) << "\n";
+    out << PlanJson(*session, calibration.stages, options) << "\n";
   } else {
-    PrintPlan(*session, data, options, out);
+    PrintPlan(*session, calibration.stages, options, out);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdlib>
 #include <utility>
@@ -226,23 +227,17 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments) {
   } else {
     OpenCheckpoint(session->arguments, *session);
   }
-  PlanOptions options;
-  options.steps.compat.december_2025 = session->arguments.december_2025;
-  options.steps.compat.fp8_for_vllm = session->arguments.fp8_type == kFp8TypeOfVllm;
-  options.servers = ChooseServers(session->arguments.servers, session->arguments.server_version);
-  options.drop = session->arguments.drop;
-  for (const std::string& mend : session->arguments.mends) {
-    options.steps.mends.*FindMend(mend).on = true;
-  }
-  if (options.steps.mends.f32_router_bias) session->family->KeepRouterBias(*session->checkpoint);
-  session->plan =
-      MakePlan(session->recipe, *session->family, *session->checkpoint, session->arguments.model_path, options);
+  session->plan = PlanSession(*session, nullptr);
   return session;
 }
 
 TokenBatch LoadDataset(const OpenedModel& model, const ModelArguments& arguments, const std::string& dataset,
                        const std::string& where) {
-  const fs::path file = ResolveDataset(dataset, LabCalibDirectories());
+  return LoadStage(model, arguments, {dataset, where});
+}
+
+TokenBatch LoadStage(const OpenedModel& model, const ModelArguments& arguments, const StageData& data) {
+  const fs::path file = ResolveDataset(data.dataset, LabCalibDirectories());
   TextKeys keys;
   keys.keys = arguments.text_keys;
   const auto [samples, warnings] = LoadTextDataset(file, keys);
@@ -250,26 +245,61 @@ TokenBatch LoadDataset(const OpenedModel& model, const ModelArguments& arguments
   if (samples.empty()) {
     throw Error(ErrorCode::kInvalidDataset,
                 file.string() + ": the dataset has no samples, and calibration data are needed",
-                "give a dataset with at least one sample in " + where);
+                "give a dataset with at least one sample in " + data.where);
   }
   const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(arguments.model_path);
-  TokenBatch batch =
-      MakeTokenBatch(*tokenizer, samples, {.add_special = true, .vocab_size = model.family->vocab_size()});
+  TokenBatch batch = MakeTokenBatch(*tokenizer, samples,
+                                    {.add_special = data.batch_size == 0, .vocab_size = model.family->vocab_size()});
   if (model.family->layout().window) CheckWindow(*model.family->layout().window, batch, file);
   WarnOfLongSamples(model.config, samples, batch);
+  if (data.batch_size > 0) batch = PadInBatches(batch, data.batch_size);
+  if (data.part == StageData::Part::kFirst)
+    return KeepSamples(batch, 0, std::min(batch.samples(), std::max<int64_t>(1, data.batch_size)));
+  if (data.part == StageData::Part::kLast) return KeepSamples(batch, batch.samples() - 1, batch.samples());
   return batch;
 }
 
-TokenBatch LoadCalibration(const Session& session, std::string* hash) {
-  TokenBatch batch = LoadDataset(session, session.arguments, session.recipe.text()->dataset, "spec.dataset");
-  if (hash != nullptr) {
-    Hasher hasher;
-    hasher.Update(ReadTextFile(ResolveDataset(session.recipe.text()->dataset, LabCalibDirectories())));
+Calibration LoadCalibration(const Session& session, const RunPlan& plan) {
+  Calibration calibration;
+  Hasher hasher;
+  std::vector<const StageData*> loaded;  // of calibration.owned
+  for (const PlannedStage& stage : plan.stages) {
+    if (!stage.needs_data()) {
+      calibration.stages.push_back(nullptr);
+      continue;
+    }
+    MODELSLIM_CHECK(stage.data.has_value());
+    size_t same = 0;
+    while (same < loaded.size() && *loaded[same] != *stage.data) ++same;
+    if (same == loaded.size()) {
+      loaded.push_back(&*stage.data);
+      calibration.owned.push_back(
+          std::make_unique<const TokenBatch>(LoadStage(session, session.arguments, *stage.data)));
+    }
+    const TokenBatch& batch = *calibration.owned[same];
+    calibration.stages.push_back(&batch);
+    hasher.Update(ReadTextFile(ResolveDataset(stage.data->dataset, LabCalibDirectories())));
     hasher.Update(std::as_bytes(std::span(batch.ids)));
     hasher.Update(std::as_bytes(std::span(batch.offsets)));
-    *hash = hasher.Hex();
   }
-  return batch;
+  if (!loaded.empty()) calibration.hash = hasher.Hex();
+  return calibration;
+}
+
+RunPlan PlanSession(const Session& session, const InputRanges* ranges) {
+  return PlanJob(session, LowerRecipe(session.recipe, *session.family, ranges));
+}
+
+RunPlan PlanJob(const Session& session, const Job& job) {
+  const JobArguments& given = session.arguments;
+  PlanOptions options;
+  options.steps.compat.december_2025 = given.december_2025;
+  options.steps.compat.fp8_for_vllm = given.fp8_type == kFp8TypeOfVllm;
+  options.servers = ChooseServers(given.servers, given.server_version);
+  options.drop = given.drop;
+  for (const std::string& mend : given.mends) options.steps.mends.*FindMend(mend).on = true;
+  if (options.steps.mends.f32_router_bias) session.family->KeepRouterBias(*session.checkpoint);
+  return MakePlan(job, session.recipe, *session.family, *session.checkpoint, given.model_path, options);
 }
 
 }  // namespace modelslim

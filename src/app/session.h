@@ -5,13 +5,16 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/recipe/recipe.h"
 #include "data/batch.h"
 #include "io/checkpoint.h"
 #include "io/json.h"
 #include "model/family.h"
+#include "plan/lower.h"
 #include "plan/plan.h"
+#include "runner/run.h"
 
 namespace modelslim {
 
@@ -88,9 +91,22 @@ std::unique_ptr<Session> OpenSession(JobArguments arguments);
 TokenBatch LoadDataset(const OpenedModel& model, const ModelArguments& arguments, const std::string& dataset,
                        const std::string& where);
 
-// The same for the calibration set of the recipe. `hash` (if not null) gets a checksum of the file and of what
-// came out.
-TokenBatch LoadCalibration(const Session& session, std::string* hash);
+// The samples of one stage of a job.
+TokenBatch LoadStage(const OpenedModel& model, const ModelArguments& arguments, const StageData& data);
+
+// The samples of all stages of a plan.
+struct Calibration {
+  std::vector<std::unique_ptr<const TokenBatch>> owned;
+  StageBatches stages;
+  std::string hash;  // of the files and of what came out; empty when no stage needs data
+};
+Calibration LoadCalibration(const Session& session, const RunPlan& plan);
+
+// Plans the session's recipe. `ranges`: what its deciding job has found; null where there is none, or before it has
+// run.
+RunPlan PlanSession(const Session& session, const InputRanges* ranges);
+// The same of another job that the recipe comes down to.
+RunPlan PlanJob(const Session& session, const Job& job);
 
 // "reject", "pool" or "all-tokens". Throws Error(kSchema) for anything else.
 IdleExperts ParseIdleExperts(const std::string& text);

@@ -11,6 +11,7 @@
 #include "app/names_practice.h"
 #include "app/practice_choice.h"
 #include "app/quant.h"
+#include "app/recipe_convert.h"
 #include "app/report.h"
 #include "app/servers.h"
 #include "app/verify.h"
@@ -417,7 +418,7 @@ class CommandLine {
   }
 
   void AddRecipe() {
-    CLI::App& recipe = *app_.add_subcommand("recipe", "Check or explain recipes");
+    CLI::App& recipe = *app_.add_subcommand("recipe", "Check, explain or convert recipes");
     recipe.require_subcommand(1);
     CLI::App& check =
         *recipe.add_subcommand("check", "Check recipes without a model; all mistakes of all files at once");
@@ -427,6 +428,15 @@ class CommandLine {
         *recipe.add_subcommand("explain", "Show every value as it takes effect, and where it comes from");
     AddPath(explain, "file", files_, "Recipe")->required()->expected(1);
     explain.callback([this] { action_ = [this] { return RecipeExplain(files_.front(), out_, err_); }; });
+    CLI::App& convert = *recipe.add_subcommand(
+        "convert", "Print a modelslim_v0 recipe as one of modelslim_v1, where one computes the same");
+    AddPath(convert, "file", files_, "Recipe")->required()->expected(1);
+    convert.callback([this] {
+      action_ = [this] {
+        ConvertRecipe(files_.front(), out_);
+        return 0;
+      };
+    });
     CLI::App& reference =
         *recipe.add_subcommand("reference", "Write the reference pages of recipes (Markdown, English and Chinese)");
     AddPath(reference, "directory", directory_, "Directory to write")->required();

@@ -1,5 +1,7 @@
 #include "data/batch.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/parallel.h"
 
@@ -42,6 +44,32 @@ TokenBatch MakeTokenBatch(const Tokenizer& tokenizer, const std::vector<TextSamp
     batch.offsets.push_back(static_cast<int64_t>(batch.ids.size()));
   }
   return batch;
+}
+
+TokenBatch PadInBatches(const TokenBatch& batch, int64_t size) {
+  TokenBatch padded;
+  for (int64_t begin = 0; begin < batch.samples(); begin += size) {
+    const int64_t end = std::min(batch.samples(), begin + size);
+    size_t longest = 0;
+    for (int64_t i = begin; i < end; ++i) longest = std::max(longest, batch.Sample(i).size());
+    for (int64_t i = begin; i < end; ++i) {
+      const std::span<const int32_t> ids = batch.Sample(i);
+      padded.ids.insert(padded.ids.end(), ids.begin(), ids.end());
+      padded.ids.insert(padded.ids.end(), longest - ids.size(), 0);
+      padded.offsets.push_back(static_cast<int64_t>(padded.ids.size()));
+    }
+  }
+  return padded;
+}
+
+TokenBatch KeepSamples(const TokenBatch& batch, int64_t begin, int64_t end) {
+  TokenBatch kept;
+  for (int64_t i = begin; i < end; ++i) {
+    const std::span<const int32_t> ids = batch.Sample(i);
+    kept.ids.insert(kept.ids.end(), ids.begin(), ids.end());
+    kept.offsets.push_back(static_cast<int64_t>(kept.ids.size()));
+  }
+  return kept;
 }
 
 }  // namespace modelslim

@@ -34,4 +34,11 @@ struct BatchOptions {
 TokenBatch MakeTokenBatch(const Tokenizer& tokenizer, const std::vector<TextSample>& samples,
                           const BatchOptions& options);
 
+// Every sample gets zeros at its end until it is as long as the longest among `size` samples from a multiple of `size`
+// on: what a batch of them is to a model that knows no padding.
+TokenBatch PadInBatches(const TokenBatch& batch, int64_t size);
+
+// Samples [begin, end) alone.
+TokenBatch KeepSamples(const TokenBatch& batch, int64_t begin, int64_t end);
+
 }  // namespace modelslim

@@ -20,7 +20,7 @@ int EvalModel::blocks() const {
 Stream::Stream(const EvalModel& model, const TokenBatch& batch, uint64_t memory_limit, const fs::path& directory,
                const std::string& name, int blocks_done)
     : model_(model), batch_(batch) {
-  memory_ = PlanMemory({.family = *model.family, .source = *model.source, .offsets = batch.offsets}, memory_limit);
+  memory_ = PlanMemory({.family = *model.family, .source = *model.source, .offsets = {batch.offsets}}, memory_limit);
   rest_ = MakeBlock(-1);
   for (const int i : {0, 1}) {
     files_[i] = directory.empty()
@@ -37,7 +37,7 @@ std::unique_ptr<Block> Stream::MakeBlock(int index) const {
   return block;
 }
 
-void Stream::Embed() { SamplePass{*model_.family, batch_, memory_, *rest_}.Embed(*files_[at_]); }
+void Stream::Embed() { SamplePass{*model_.family, batch_, memory_.chunks.front(), memory_.keep, *rest_}.Embed(*files_[at_]); }
 
 void Stream::Forward(int index) {
   const std::unique_ptr<Block> block = MakeBlock(index);
@@ -45,7 +45,7 @@ void Stream::Forward(int index) {
   if (model_.deployed != nullptr) cache.emplace(model_.deployed->output(), *block);
   Onlookers onlookers;
   if (cache && !cache->empty()) onlookers.kv = &*cache;
-  SamplePass{*model_.family, batch_, memory_, *rest_}.Forward(*block, onlookers, *files_[at_], files_[1 - at_].get());
+  SamplePass{*model_.family, batch_, memory_.chunks.front(), memory_.keep, *rest_}.Forward(*block, onlookers, *files_[at_], files_[1 - at_].get());
   at_ = 1 - at_;
 }
 
@@ -54,7 +54,7 @@ void Stream::ForwardOther(int index, const std::function<Tensor(int64_t, int64_t
   const std::unique_ptr<Block> block = MakeBlock(index);
   std::optional<DeployedCache> cache;
   if (model_.deployed != nullptr) cache.emplace(model_.deployed->output(), *block);
-  for (const Chunk& chunk : memory_.chunks) {
+  for (const Chunk& chunk : memory_.chunks.front()) {
     ThrowIfStopped();
     const int64_t begin = batch_.offsets[chunk.begin], end = batch_.offsets[chunk.end];
     std::vector<int64_t> offsets;

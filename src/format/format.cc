@@ -17,6 +17,7 @@ struct FormatRow {
 constexpr FormatRow kFormats[] = {
     {"ascendv1_saver", MakeAscendV1, OpenAscendV1},
     {"ascendv1_saver_distributed", MakeAscendV1, OpenAscendV1},
+    {kV0Saver, MakeAscendV0, OpenAscendV1},
 };
 
 }  // namespace

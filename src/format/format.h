@@ -50,6 +50,7 @@ struct WrittenModel {
   };
   std::vector<Linear> linears;   // of all blocks, in the order of writing
   bool linears_outside = false;  // there are others, outside of the blocks: they stay float
+  std::string type;              // what the model is to be called; empty: what its layers make it
   std::span<const PlannedFact> facts;
 };
 
@@ -93,6 +94,8 @@ class Format {
 
 // The format of a saver ("ascendv1_saver"); null when this version has none of that name.
 std::unique_ptr<Format> MakeFormat(std::string_view saver, const Compat& options);
+// The files of modelslim_v0, which no recipe names as a saver.
+inline constexpr std::string_view kV0Saver = "modelslim_v0";
 // The one that a recipe without a saver is planned for.
 inline constexpr std::string_view kDefaultSaver = "ascendv1_saver";
 

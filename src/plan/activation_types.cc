@@ -38,38 +38,41 @@ DType OutputType(const Family& family, Block& block, Block& rest, DType input, T
   return family.Forward(block, context, nothing.view()).dtype();
 }
 
+// One stage's steps on a block that is entered in the type `input`. Returns what the stage's next block is entered in.
+DType SketchStage(const Family& family, PlannedStage& stage, Block& block, Block& rest, DType input, ModelPlan& plan) {
+  const Processor* last = nullptr;  // whose pass the next block goes on from
+  for (const auto& step : stage.steps) {
+    if (step->NeedsData()) last = step.get();
+  }
+  DType handed_on = input;
+  std::vector<DType> types;
+  for (const auto& step : stage.steps) {
+    step->SketchPass(block, family, plan);
+    TypeRecorder recorder;
+    DType output = input;
+    if (step->NeedsData()) output = OutputType(family, block, rest, input, recorder);
+    step->SketchResult(block, family, plan);
+    if (step->ForwardsAgain()) output = OutputType(family, block, rest, input, recorder);
+    for (const auto& [attention, seen] : recorder.seen()) step->PlanKvTypes(attention, seen.first, seen.second, plan);
+    if (step.get() == last) handed_on = output;
+    types.push_back(Promote(input, output));
+  }
+  if (stage.needs_data()) stage.types.push_back(std::move(types));
+  return handed_on;
+}
+
 }  // namespace
 
-PassTypes PlanActivationTypes(const Family& family, const std::vector<std::unique_ptr<Processor>>& processors,
-                              ModelPlan& plan) {
-  PassTypes passes;
-  const Processor* last = nullptr;  // whose pass the next block goes on from
-  for (const auto& processor : processors) {
-    if (processor->NeedsData()) last = processor.get();
-  }
+void PlanActivationTypes(const Family& family, std::vector<PlannedStage>& stages, ModelPlan& plan) {
   const NoWeights source;
   const std::unique_ptr<Block> rest = family.MakeBlock(-1, source);
-  DType input = family.layout().dtype;
+  std::vector<DType> inputs(stages.size(), family.layout().dtype);
   for (const BlockInfo& info : family.layout().blocks) {
     const std::unique_ptr<Block> block = family.MakeBlock(info.index, source);
-    DType handed_on = input;
-    passes.emplace_back();
-    for (const auto& processor : processors) {
-      processor->SketchPass(*block, family, plan);
-      TypeRecorder recorder;
-      DType output = input;
-      if (processor->NeedsData()) output = OutputType(family, *block, *rest, input, recorder);
-      processor->SketchResult(*block, family, plan);
-      if (processor->ForwardsAgain()) output = OutputType(family, *block, *rest, input, recorder);
-      for (const auto& [attention, types] : recorder.seen()) {
-        processor->PlanKvTypes(attention, types.first, types.second, plan);
-      }
-      if (processor.get() == last) handed_on = output;
-      passes.back().push_back(Promote(input, output));
+    for (size_t i = 0; i < stages.size(); ++i) {
+      inputs[i] = SketchStage(family, stages[i], *block, *rest, inputs[i], plan);
     }
-    input = handed_on;
   }
-  return passes;
 }
 
 }  // namespace modelslim

@@ -50,7 +50,8 @@ std::string EditedConfig(const std::string& source, const fs::path& path, const 
 
 }  // namespace
 
-std::vector<CopiedFile> FilesToCopy(const fs::path& model_path, const Family& family, ModelPlan& plan) {
+std::vector<CopiedFile> FilesToCopy(const fs::path& model_path, const Family& family, ModelPlan& plan,
+                                    bool edits_config) {
   const SourceLinks links(model_path);
   std::vector<CopiedFile> files;
   for (const fs::directory_entry& entry : fs::directory_iterator(model_path)) {
@@ -72,7 +73,7 @@ std::vector<CopiedFile> FilesToCopy(const fs::path& model_path, const Family& fa
       RequireJsonObject(text, entry.path().string());
     }
     CopiedFile file{name, "", false, HashHex(text)};
-    if (name == "config.json") {
+    if (name == "config.json" && edits_config) {
       file.content = EditedConfig(text, entry.path(), family, plan);
       file.edited = !file.content.empty();
     }

@@ -19,7 +19,8 @@ struct CopiedFile;
 // be followed (SourceLinks) is an Error where loaders need the file, and else left out with a warning in `plan`. Files
 // that cannot be read are an Error, and so is a tokenizer that is no JSON: nothing could load what would be made with
 // it.
-std::vector<CopiedFile> FilesToCopy(const fs::path& model_path, const Family& family, ModelPlan& plan);
+std::vector<CopiedFile> FilesToCopy(const fs::path& model_path, const Family& family, ModelPlan& plan,
+                                    bool edits_config);
 
 // Files that have to be JSON objects, where they are, for a server to start.
 inline constexpr std::array<std::string_view, 3> kReadByServers = {"config.json", "tokenizer.json",

@@ -40,4 +40,11 @@ std::string PlaceOf(const Recipe& recipe, SourcePos pos, const std::string& path
   return fmt::format("{}:{}:{} ({})", recipe.file, pos.line, pos.column, path);
 }
 
+SourcePos PosOf(const Recipe& recipe, std::string_view path) {
+  for (const EffectiveValue& value : recipe.values) {
+    if (value.path == path) return value.pos;
+  }
+  return {};
+}
+
 }  // namespace modelslim

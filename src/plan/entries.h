@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/recipe/recipe.h"
@@ -22,5 +23,7 @@ std::vector<RecipeEntry> EntriesOf(const std::vector<ProcessorConfig>& process);
 
 // "recipe.yaml:7:12 (spec.process[0].include[1])"
 std::string PlaceOf(const Recipe& recipe, SourcePos pos, const std::string& path);
+// Where the value of `path` stands; unknown where the recipe does not give it.
+SourcePos PosOf(const Recipe& recipe, std::string_view path);
 
 }  // namespace modelslim

@@ -99,6 +99,7 @@ WrittenModel WrittenOf(const ModelLayout& layout, const Decisions& decisions) {
     model.linears_outside = model.linears_outside || module.kind == ModuleKind::kLinear;
   }
   model.facts = decisions.facts;
+  model.type = decisions.model_quant_type;
   return model;
 }
 

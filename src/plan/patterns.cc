@@ -64,7 +64,7 @@ class Reporter {
       : recipe_(recipe), names_(NamesOf(family)), elsewhere_(LayersOfOtherModels()), plan_(plan) {}
 
   void Report(const RecipeEntry& entry) {
-    if (entry.selection == nullptr) return;
+    if (entry.selection == nullptr || entry.selection->names) return;
     const size_t chosen = ReportEntry(entry);
     ReportList(entry, "include", entry.selection->include, chosen > 0);
     ReportList(entry, "exclude", entry.selection->exclude, true);

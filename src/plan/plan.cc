@@ -18,31 +18,6 @@
 namespace modelslim {
 namespace {
 
-const TextSpec& SpecOf(const Recipe& recipe) {
-  if (recipe.v1) return *recipe.v1;
-  throw Error(ErrorCode::kToDo,
-              recipe.file + ": this version cannot run recipes of apiversion " +
-                  std::string(EnumName(recipe.api_version)) + " yet",
-              "write the recipe for modelslim_v1");
-}
-
-// The one saver of the recipe; null when there is none.
-const SaverConfig* FindSaver(const TextSpec& spec) {
-  const SaverConfig* saver = nullptr;
-  for (const SaverConfig& each : spec.save) {
-    if (MakeFormat(each.type, {}) == nullptr) {
-      throw Error(ErrorCode::kToDo, each.path + ": this version cannot write the format of '" + each.type + "' yet",
-                  "use ascendv1_saver");
-    }
-    if (saver != nullptr) {
-      throw Error(ErrorCode::kToDo, each.path + ": a second saver; this version writes one output per run",
-                  "keep one entry in spec.save");
-    }
-    saver = &each;
-  }
-  return saver;
-}
-
 // Routers whose correction bias the model holds in a narrower type than the checkpoint.
 void ReportRouterBias(const Family& family, const Checkpoint& checkpoint, PlanNotes& notes) {
   int64_t rounded = 0;
@@ -63,46 +38,21 @@ void ReportRouterBias(const Family& family, const Checkpoint& checkpoint, PlanNo
                    "); its numbers are reproduced. Give --mend f32-router-bias to keep what the checkpoint holds");
 }
 
-void RefusePrior(const TextSpec& spec) {
-  if (spec.prior.empty()) return;
-  throw Error(ErrorCode::kToDo, "spec.prior: this version cannot run stages before the main one yet",
-              "remove spec.prior");
-}
-
 // What is known by names alone cannot be forwarded.
-void RefuseForwards(const RunPlan& plan, const Family& family) {
-  if (family.HasForward()) return;
-  for (const auto& step : plan.processors) {
-    if (!step->NeedsData()) continue;
-    throw Error(
-        ErrorCode::kUnsupported,
-        step->path() + " (" + step->type() +
-            ") needs calibration data, and this model is known by the names of its tensors only (model_type \"" +
-            family.facts().type + "\"), so nothing can be sent through it",
-        "use a recipe whose steps need no data (per_token or no activations, weights by minmax or ssz: "
-        "examples/w8a8-dynamic.yaml), or a model that is computed ('modelslim models' lists them)");
-  }
+void RefuseForward(const Processor& step, const Family& family) {
+  if (family.HasForward() || !step.NeedsData()) return;
+  throw Error(ErrorCode::kUnsupported,
+              step.path() + " (" + step.type() +
+                  ") needs calibration data, and this model is known by the names of its tensors only (model_type \"" +
+                  family.facts().type + "\"), so nothing can be sent through it",
+              "use a recipe whose steps need no data (per_token or no activations, weights by minmax or ssz: "
+              "examples/w8a8-dynamic.yaml), or a model that is computed ('modelslim models' lists them)");
 }
 
 void ReportLosses(RunPlan& plan, const std::vector<std::string>& drop, const fs::path& model_path) {
   for (const std::string& pattern : CheckLosses(plan.unused, drop, model_path.string())) {
     plan.model.notes.Warn("--drop " + pattern, "matches no tensor that would be lost");
   }
-}
-
-// The output of the recipe's saver.
-void PlanFormat(const Recipe& recipe, const TextSpec& spec, RunPlan& plan) {
-  int64_t part_gib = SaverConfig().part_file_size;
-  const SaverConfig* const saver = FindSaver(spec);
-  if (saver != nullptr) part_gib = saver->part_file_size;
-  plan.writes = saver != nullptr;
-  if (!plan.writes) {
-    plan.model.notes.Warn(recipe.file, "the recipe has no saver (spec.save), so nothing will be written");
-  }
-  plan.format = MakeFormat(saver != nullptr ? std::string_view(saver->type) : kDefaultSaver, plan.model.options.compat);
-  const ModelLayout& layout = plan.family->layout();
-  plan.summary = plan.format->Summarize(WrittenOf(layout, plan.model.decisions));
-  plan.layout = LayOut(TensorsOf(layout, plan.model.decisions, *plan.format), plan.format->Names(part_gib));
 }
 
 uint64_t ParamBytes(const ModuleInfo& module) {
@@ -118,7 +68,6 @@ void Cost(RunPlan& plan) {
   plan.blocks.resize(layout.blocks.size() + 1);
   for (const BlockInfo& block : layout.blocks) {
     BlockCost& cost = plan.blocks[block.index];
-    cost.forwards = plan.data_passes;
     cost.multiply_adds_per_token = static_cast<double>(plan.family->MultiplyAddsPerToken(block.index));
     for (const ModuleInfo& module : block.modules) cost.bytes_read += ParamBytes(module);
   }
@@ -136,40 +85,77 @@ void AddStored(const ModelLayout& layout, Hasher* hasher) {
   }
 }
 
+PlannedStage PlanStage(const JobStage& stage, const Family& family, ModelPlan& model) {
+  PlannedStage planned;
+  planned.name = stage.name;
+  planned.data = stage.data;
+  planned.steps = MakeProcessors(stage.process, family);
+  for (const auto& step : planned.steps) RefuseForward(*step, family);
+  for (const auto& step : planned.steps) {
+    RefuseQuantized(*step, family, model);
+    step->Plan(family, model);
+    if (step->NeedsData()) planned.passes += step->ForwardsAgain() ? 2 : 1;
+  }
+  return planned;
+}
+
+std::vector<ProcessorConfig> AllSteps(const Job& job) {
+  std::vector<ProcessorConfig> all;
+  for (const JobStage& stage : job.stages) all.insert(all.end(), stage.process.begin(), stage.process.end());
+  return all;
+}
+
+void PlanOutput(const JobOutput& output, RunPlan& plan) {
+  const ModelLayout& layout = plan.family->layout();
+  plan.format = MakeFormat(output.saver, plan.model.options.compat);
+  MODELSLIM_CHECK(plan.format != nullptr);
+  plan.model.decisions.model_quant_type = output.type;
+  plan.summary = plan.format->Summarize(WrittenOf(layout, plan.model.decisions));
+  ShardNames names = plan.format->Names(output.part_gib);
+  if (!output.stem.empty()) names.stem = output.stem;
+  plan.layout = LayOut(TensorsOf(layout, plan.model.decisions, *plan.format), names);
+}
+
 }  // namespace
 
-RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& checkpoint, const fs::path& model_path,
-                 const PlanOptions& options) {
-  const TextSpec& spec = SpecOf(recipe);
-  RefusePrior(spec);
+bool RunPlan::needs_data() const {
+  return std::any_of(stages.begin(), stages.end(), [](const PlannedStage& stage) { return stage.needs_data(); });
+}
+
+int RunPlan::passes() const {
+  int sum = 0;
+  for (const PlannedStage& stage : stages) sum += stage.passes;
+  return sum;
+}
+
+const ModuleInfo* RunPlan::quantized_head() const {
+  for (const ModuleInfo& module : family->layout().rest) {
+    const auto decision = model.decisions.linears.find(module.name);
+    if (decision != model.decisions.linears.end() && !decision->second.by.empty()) return &module;
+  }
+  return nullptr;
+}
+
+RunPlan MakePlan(const Job& job, const Recipe& recipe, const Family& family, const Checkpoint& checkpoint,
+                 const fs::path& model_path, const PlanOptions& options) {
   RunPlan plan;
   plan.family = &family;
   plan.checkpoint = &checkpoint;
   plan.model.options = options.steps;
-  plan.processors = MakeProcessors(spec.process, family);
-  RefuseForwards(plan, family);
+  plan.model.notes = job.notes;
   plan.unused = GroupUnused(family.layout(), checkpoint, CheckAgainstCheckpoint(family.layout(), checkpoint));
-  ReportLosses(plan, options.drop, model_path);
-  if (spec.runner == RunnerKind::kDpLayerWise || spec.runner == RunnerKind::kModelWise) {
-    plan.model.notes.Warn(recipe.file,
-                          "runner " + std::string(EnumName(spec.runner)) +
-                              ": this version works in one process, layer by layer; the result is the same");
-  }
+  if (job.output) ReportLosses(plan, options.drop, model_path);
   plan.model.decisions.Start(family.layout());
-  for (const auto& processor : plan.processors) {
-    RefuseQuantized(*processor, family, plan.model);
-    processor->Plan(family, plan.model);
-    if (processor->NeedsData()) plan.data_passes += processor->ForwardsAgain() ? 2 : 1;
-  }
-  plan.needs_data = plan.data_passes > 0;
-  if (plan.needs_data) plan.pass_types = PlanActivationTypes(family, plan.processors, plan.model);
-  ReportPatterns(recipe, spec.process, family, plan.model);
+  for (const JobStage& stage : job.stages) plan.stages.push_back(PlanStage(stage, family, plan.model));
+  if (plan.needs_data()) PlanActivationTypes(family, plan.stages, plan.model);
+  for (const JobStage& stage : job.stages) ReportPatterns(recipe, stage.process, family, plan.model);
   ReportRouterBias(family, checkpoint, plan.model.notes);
-  PlanFormat(recipe, spec, plan);
-  plan.floats = FloatShareOf(family, plan.model.decisions, spec.process);
+  plan.writes = job.output.has_value();
+  PlanOutput(job.output.value_or(JobOutput()), plan);
+  plan.floats = FloatShareOf(family, plan.model.decisions, AllSteps(job));
   ReportFloatShare(plan.floats, recipe, plan.model);
-  ReportServers(recipe, spec.process, options.servers, plan);
-  plan.copied = FilesToCopy(model_path, family, plan.model);
+  ReportServers(recipe, AllSteps(job), options.servers, plan);
+  plan.copied = FilesToCopy(model_path, family, plan.model, !job.output || job.output->edits_config);
   Cost(plan);
   return plan;
 }

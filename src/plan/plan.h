@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,9 +14,8 @@
 #include "io/checkpoint.h"
 #include "model/family.h"
 #include "model/unused_tensors.h"
-#include "plan/activation_types.h"
 #include "plan/float_share.h"
-#include "processor/processor.h"
+#include "plan/job.h"
 #include "servers/server.h"
 
 namespace modelslim {
@@ -29,7 +29,6 @@ struct CopiedFile {
 };
 
 struct BlockCost {
-  int forwards = 0;  // passes over the calibration set
   uint64_t bytes_read = 0;
   uint64_t bytes_written = 0;
   double multiply_adds_per_token = 0;
@@ -39,12 +38,9 @@ struct BlockCost {
 struct RunPlan {
   const Family* family = nullptr;
   const Checkpoint* checkpoint = nullptr;
-  std::vector<std::unique_ptr<Processor>> processors;
+  std::vector<PlannedStage> stages;
   ModelPlan model;
-  bool needs_data = false;
-  PassTypes pass_types;  // with data
-  int data_passes = 0;   // steps that forward each block
-  bool writes = true;    // false: the recipe has no saver
+  bool writes = true;  // false: the job has no output
   std::unique_ptr<Format> format;
   OutputLayout layout;
   SavedSummary summary;  // what the output will say of itself
@@ -52,6 +48,11 @@ struct RunPlan {
   std::vector<BlockCost> blocks;  // one per block, then one for what is outside of them
   FloatShare floats;
   std::vector<UnusedTensors> unused;  // what of the checkpoint no output will hold, and why
+
+  bool needs_data() const;
+  int passes() const;  // forwards of each block, of all stages
+  // The Linear outside of the blocks that is quantized; null: none is.
+  const ModuleInfo* quantized_head() const;
 };
 
 struct PlanOptions {
@@ -60,9 +61,10 @@ struct PlanOptions {
   std::vector<std::string> drop;         // patterns of tensors that may be lost; see CheckLosses()
 };
 
-// Throws Error when the recipe cannot be run on this model; warnings and remarks are in plan.model.notes.
-RunPlan MakePlan(const Recipe& recipe, const Family& family, const Checkpoint& checkpoint, const fs::path& model_path,
-                 const PlanOptions& options = {});
+// Throws Error when the job cannot be run on this model; warnings and remarks are in plan.model.notes. `recipe` is what
+// the job was lowered from, for places.
+RunPlan MakePlan(const Job& job, const Recipe& recipe, const Family& family, const Checkpoint& checkpoint,
+                 const fs::path& model_path, const PlanOptions& options = {});
 
 // What identifies the result of a run: a hash over the program's version, everything that decides about the numbers and
 // the files (texts of recipe, config.json, tokenizer and all other files that are copied, calibration set, weights by

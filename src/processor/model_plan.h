@@ -29,6 +29,7 @@ struct Decisions {
   std::map<std::string, DType, std::less<>> norm_biases;       // norms that gain a bias: its dtype
   std::vector<PlannedFact> facts;                              // what steps add beside weights, as they planned it
   bool unties_embeddings = false;
+  std::string model_quant_type;  // what the output calls the model; empty: what its layers make it
 
   // Every Linear of the model's blocks stays float.
   void Start(const ModelLayout& layout);

@@ -9,8 +9,10 @@
 #include "processor/steps/flex_smooth.h"
 #include "processor/steps/float_sparse.h"
 #include "processor/steps/group.h"
+#include "processor/steps/input_range.h"
 #include "processor/steps/kv_cache.h"
 #include "processor/steps/linear_quant.h"
+#include "processor/steps/norm_bias.h"
 #include "processor/steps/online_quarot.h"
 #include "processor/steps/quarot.h"
 #include "processor/steps/smooth.h"
@@ -37,6 +39,8 @@ constexpr Entry kProcessors[] = {
     {"online_quarot", [](const ProcessorConfig& config, const Family&) { return MakeOnlineQuarot(config); }},
     {"quarot", [](const ProcessorConfig& config, const Family&) { return MakeQuarot(config); }},
     {"float_sparse", [](const ProcessorConfig& config, const Family&) { return MakeFloatSparse(config); }},
+    {"norm_bias", [](const ProcessorConfig& config, const Family&) { return MakeNormBias(config); }},
+    {"input_range", [](const ProcessorConfig& config, const Family&) { return MakeInputRange(config); }},
     {"group", [](const ProcessorConfig& config, const Family& family) { return MakeGroup(config, family); }},
 };
 

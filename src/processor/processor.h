@@ -13,6 +13,7 @@
 #include "config/recipe/recipe.h"
 #include "model/block.h"
 #include "model/family.h"
+#include "processor/input_ranges.h"
 #include "processor/model_plan.h"
 #include "processor/step_memory.h"
 
@@ -40,7 +41,8 @@ struct RunState {
   bool measure_errors = true;  // keep samples of what enters a Linear
   // Experts ("model.layers.3.mlp.experts.7") of the present block that were handled as idle_experts says.
   std::set<std::string, std::less<>> handled_experts = {};
-  Facts facts = {};  // taken by the saver when the block (or the rest) is written
+  InputRanges* ranges = nullptr;  // gets what a step finds out about inputs; null: nobody asks
+  Facts facts = {};               // taken by the saver when the block (or the rest) is written
 };
 
 class Processor {

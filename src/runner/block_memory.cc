@@ -32,6 +32,25 @@ bool RotatesInputs(const std::vector<PlannedFact>& facts) {
   });
 }
 
+// A step's turn on a block, and the widest type of its activations.
+struct Turn {
+  const Processor* step;
+  size_t stage;
+  DType dtype;
+};
+
+// In the order of work, as RecipeMemory::rewrites has the steps.
+std::vector<Turn> TurnsOf(const RunPlan& plan, size_t block, DType own) {
+  std::vector<Turn> turns;
+  for (size_t stage = 0; stage < plan.stages.size(); ++stage) {
+    const PlannedStage& planned = plan.stages[stage];
+    for (size_t i = 0; i < planned.steps.size(); ++i) {
+      turns.push_back({planned.steps[i].get(), stage, planned.needs_data() ? planned.types[block][i] : own});
+    }
+  }
+  return turns;
+}
+
 template <class Array>
 Array Plus(Array a, const Array& b) {
   for (size_t i = 0; i < a.size(); ++i) a[i] += b[i];
@@ -40,9 +59,29 @@ Array Plus(Array a, const Array& b) {
 
 }  // namespace
 
+int64_t MemoryInputs::tokens(size_t stage) const {
+  return stage >= offsets.size() || offsets[stage].empty() ? 0 : offsets[stage].back();
+}
+
+int64_t MemoryInputs::tokens() const {
+  int64_t most = 0;
+  for (size_t stage = 0; stage < offsets.size(); ++stage) most = std::max(most, tokens(stage));
+  return most;
+}
+
 int64_t MemoryInputs::longest() const {
   int64_t most = 0;
-  for (size_t i = 1; i < offsets.size(); ++i) most = std::max(most, offsets[i] - offsets[i - 1]);
+  for (const std::span<const int64_t> stage : offsets) {
+    for (size_t i = 1; i < stage.size(); ++i) most = std::max(most, stage[i] - stage[i - 1]);
+  }
+  return most;
+}
+
+int64_t MemoryInputs::samples() const {
+  int64_t most = 0;
+  for (const std::span<const int64_t> stage : offsets) {
+    most = std::max(most, static_cast<int64_t>(stage.size()) - 1);
+  }
   return most;
 }
 
@@ -53,9 +92,11 @@ RecipeMemory::RecipeMemory(const MemoryInputs& inputs) : shared(inputs.family) {
       if (step.left) mixed_rows.insert(step.target);
     }
   }
-  for (const auto& step : inputs.plan->processors) {
-    const std::vector<std::string> names = step->Rewrites(inputs.family);
-    rewrites.emplace_back(names.begin(), names.end());
+  for (const PlannedStage& stage : inputs.plan->stages) {
+    for (const auto& step : stage.steps) {
+      const std::vector<std::string> names = step->Rewrites(inputs.family);
+      rewrites.emplace_back(names.begin(), names.end());
+    }
   }
 }
 
@@ -75,25 +116,26 @@ void BlockMemory::AddSteps() {
   bool deployed = false, forwarded = false;  // so far: some Linears are quantized; the block has been forwarded
   uint64_t pending = 0, kept = 0;
   ByKeep codes{};
-  for (size_t i = 0; i < plan.processors.size(); ++i) {
-    const Processor& step = *plan.processors[i];
-    const DType dtype = plan.needs_data ? plan.pass_types[static_cast<size_t>(block_.index)][i] : own;
+  const std::vector<Turn> turns = TurnsOf(plan, static_cast<size_t>(block_.index), own);
+  for (size_t i = 0; i < turns.size(); ++i) {
+    const auto& [turn, stage, dtype] = turns[i];
+    const Processor& step = *turn;
     const StepMemory memory = step.Memory({.family = inputs_.family,
                                            .plan = plan.model,
                                            .inputs = recipe_.shared,
                                            .block = block_,
                                            .dtype = dtype,
-                                           .tokens = inputs_.tokens(),
+                                           .tokens = inputs_.tokens(stage),
                                            .measure_errors = inputs_.measure_errors});
-    const auto add = [&](bool multiplying, uint64_t bytes, bool forwards) {
-      ByKeep held = Plus(Weights(dtype, pending + codes[kValues] > 0 || deployed, multiplying), codes);
+    const auto add = [&, type = dtype](bool multiplying, uint64_t bytes, bool forwards) {
+      ByKeep held = Plus(Weights(type, pending + codes[kValues] > 0 || deployed, multiplying), codes);
       for (uint64_t& each : held) each += kept + bytes;
-      moments_.push_back({held, forwards, dtype});
+      moments_.push_back({held, forwards, type});
     };
     std::set<std::string_view>& changed = step.NotesRewrites() ? noted_ : changed_;
-    const auto change = [&] {
+    const auto change = [&, at = i] {
       for (const ModuleInfo& module : block_.modules) {
-        if (recipe_.rewrites[i].contains(module.name)) changed.insert(module.name);
+        if (recipe_.rewrites[at].contains(module.name)) changed.insert(module.name);
       }
     };
     if (step.NotesRewrites()) change();
@@ -152,7 +194,7 @@ uint64_t BlockMemory::Peak(int64_t rows, Keep keep) const {
   ForwardForm form;
   form.rows = rows;
   form.longest = std::min(rows, inputs_.longest());
-  form.samples = form.longest > 0 ? std::min<int64_t>(static_cast<int64_t>(inputs_.offsets.size()), rows) : 0;
+  form.samples = form.longest > 0 ? std::min<int64_t>(inputs_.samples() + 1, rows) : 0;
   if (inputs_.plan != nullptr) {
     form.absorbed = HasFact<PlannedFaScales>(inputs_.plan->model.decisions.facts);
     form.rotates = RotatesInputs(inputs_.plan->model.decisions.facts);

@@ -16,13 +16,16 @@ namespace modelslim {
 struct MemoryInputs {
   const Family& family;
   const WeightSource& source;
-  const RunPlan* plan = nullptr;          // null: the float model alone
-  std::span<const int64_t> offsets = {};  // of the calibration samples; empty: there are none
-  bool measure_errors = true;             // see RunOptions
-  uint64_t peak_so_far = 0;               // the most that the process has held already, bytes
+  const RunPlan* plan = nullptr;  // null: the float model alone
+  // Of the calibration samples of each stage (of the float model alone: one); empty: it has none.
+  std::vector<std::span<const int64_t>> offsets = {};
+  bool measure_errors = true;  // see RunOptions
+  uint64_t peak_so_far = 0;    // the most that the process has held already, bytes
 
-  int64_t tokens() const { return offsets.empty() ? 0 : offsets.back(); }
-  int64_t longest() const;  // sample
+  int64_t tokens(size_t stage) const;
+  int64_t tokens() const;   // of the stage that has most
+  int64_t longest() const;  // sample of all
+  int64_t samples() const;  // of the stage that has most
 };
 
 // What is the same for all blocks.

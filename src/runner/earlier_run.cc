@@ -24,20 +24,25 @@ std::string UnitsProblem(const std::vector<JournalUnit>& finished, const RunOpti
 
 // What stands against going on; nothing when it can.
 std::string Obstacle(const std::vector<JournalUnit>& finished, const RunPlan& plan, const RunOptions& options,
-                     HiddenRing* hidden) {
+                     const std::vector<HiddenRing*>& hidden) {
   if (!plan.writes) return "a run that writes nothing leaves nothing to go on from";
   if (std::string problem = UnitsProblem(finished, options); !problem.empty()) return problem;
   const size_t blocks = plan.family->layout().blocks.size();
   std::string problem = WhyNotResumed(plan.layout, options.save_path, finished, static_cast<int>(blocks) + 1);
   if (!problem.empty()) return problem;
-  if (hidden == nullptr || finished.size() >= blocks) return "";
-  return hidden->Find(finished.back().hidden) ? "" : "the hidden states that it left are not as its journal says";
+  // Behind the last block nothing is kept, unless the head is still to see it.
+  const size_t reading = blocks + (plan.quantized_head() != nullptr ? 1 : 0);
+  if (hidden.empty() || finished.size() >= reading) return "";
+  const std::vector<SavedHidden>& saved = finished.back().hidden;
+  bool found = saved.size() == hidden.size();
+  for (size_t i = 0; found && i < hidden.size(); ++i) found = hidden[i]->Find(saved[i]);
+  return found ? "" : "the hidden states that it left are not as its journal says";
 }
 
 }  // namespace
 
 EarlierRun OpenEarlierRun(const fs::path& work, const std::string& identity, const RunPlan& plan,
-                          const RunOptions& options, HiddenRing* hidden) {
+                          const RunOptions& options, const std::vector<HiddenRing*>& hidden) {
   EarlierRun run;
   const fs::path path = work / "journal.jsonl";
   run.journal = std::make_unique<Journal>(path, identity, options.fresh);

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "plan/plan.h"
 #include "runner/hidden_ring.h"
@@ -19,9 +20,9 @@ struct EarlierRun {
 };
 
 // Opens the journal in the directory `work` and decides where to begin: an earlier run counts only if everything that
-// it left is as its journal says, and is else given up, with a warning that says why. `hidden` (null: no data is
-// needed) is brought to where the next block reads.
+// it left is as its journal says, and is else given up, with a warning that says why. `hidden`: of the stages that
+// need data, brought to where the next block reads.
 EarlierRun OpenEarlierRun(const fs::path& work, const std::string& identity, const RunPlan& plan,
-                          const RunOptions& options, HiddenRing* hidden);
+                          const RunOptions& options, const std::vector<HiddenRing*>& hidden);
 
 }  // namespace modelslim

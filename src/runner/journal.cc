@@ -14,14 +14,13 @@
 namespace modelslim {
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr int64_t kMostUnits = 1'000'000;
 
 std::string LineOf(const JournalUnit& unit) {
   Json line = MakeJson({{"unit", unit.unit}, {"tensors", MakeJsonObject(unit.hashes)}});
-  if (unit.hidden) {
-    line["hidden"] =
-        MakeJson({{"file", unit.hidden->file}, {"dtype", unit.hidden->dtype}, {"hash", unit.hidden->hash}});
+  for (const SavedHidden& hidden : unit.hidden) {
+    line["hidden"].Append(MakeJson({{"file", hidden.file}, {"dtype", hidden.dtype}, {"hash", hidden.hash}}));
   }
   if (!unit.facts.empty()) line["facts"] = unit.facts;
   return line.Dump(Json::kCompact);
@@ -35,8 +34,10 @@ JournalUnit UnitFrom(const JsonRef& line) {
   unit.unit = CountFrom(line["unit"]);
   const JsonRef tensors = line["tensors"];
   for (const JsonMember& member : tensors.AsObject()) unit.hashes[member.key] = tensors[member.key].AsString();
-  if (const JsonRef hidden = line["hidden"]) {
-    unit.hidden = SavedHidden{hidden["file"].AsString(), hidden["dtype"].AsString(), hidden["hash"].AsString()};
+  if (line["hidden"]) {
+    for (const JsonRef& hidden : line["hidden"].Elements()) {
+      unit.hidden.push_back({hidden["file"].AsString(), hidden["dtype"].AsString(), hidden["hash"].AsString()});
+    }
   }
   unit.facts = line["facts"].StringOr("");
   return unit;

@@ -22,8 +22,8 @@ struct SavedHidden {
 struct JournalUnit {
   int unit = 0;
   std::map<std::string, std::string> hashes;  // output tensor -> XXH3-128 of its bytes
-  std::optional<SavedHidden> hidden;
-  std::string facts;  // what the summary and the ledger want to keep, as JSON text
+  std::vector<SavedHidden> hidden;            // of every stage with samples, in order
+  std::string facts;                          // what the summary and the ledger want to keep, as JSON text
 };
 
 // An append-only file of JSON lines. The first line identifies the run (what is quantized, how, into which layout);

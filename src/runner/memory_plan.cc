@@ -68,8 +68,9 @@ class Planner {
   // What is outside of the blocks is made and written a piece at a time, where it cannot be written as it lies.
   void MeasureRest() {
     if (inputs_.plan == nullptr) return;
-    const bool rotated =
-        std::ranges::any_of(inputs_.plan->processors, [](const auto& step) { return step->NotesRewrites(); });
+    const bool rotated = std::ranges::any_of(inputs_.plan->stages, [](const PlannedStage& stage) {
+      return std::ranges::any_of(stage.steps, [](const auto& step) { return step->NotesRewrites(); });
+    });
     for (const ModuleInfo& module : inputs_.family.layout().rest) {
       for (const ParamInfo& param : module.params) {
         if (!rotated && inputs_.source.IsInPlace(param)) continue;
@@ -77,6 +78,12 @@ class Planner {
         rest_ = std::max(rest_, 2 * std::min(bytes, kPieceBytes));
         largest_output_ = std::max(largest_output_, std::min(bytes, kPieceBytes));
       }
+    }
+    if (const ModuleInfo* const head = inputs_.plan->quantized_head()) {
+      // Its values, its codes, and the values behind these for the ledger.
+      const auto elements = static_cast<uint64_t>(head->out_features() * head->in_features());
+      rest_ = std::max(rest_, 2 * elements + 2 * elements * DTypeSize(head->params.front().dtype));
+      largest_output_ = std::max(largest_output_, elements);
     }
     if (!HasFact<PlannedGlobalRotation>(inputs_.plan->model.decisions.facts)) return;
     const auto width = static_cast<uint64_t>(inputs_.family.HiddenWidth());
@@ -139,9 +146,11 @@ class Planner {
     for (const Keep keep : {Keep::kPacked, Keep::kValues, Keep::kNothing}) {
       const std::optional<int64_t> fitting = FittingRows(longest, most, keep);
       if (!fitting) continue;
-      std::vector<Chunk> chunks = Cut(inputs_.offsets, *fitting);
-      const bool better = plan.chunks.empty() || (keep == Keep::kValues && chunks.size() == 1) ||
-                          (keep == Keep::kNothing && *fitting >= 8 * rows);
+      std::vector<std::vector<Chunk>> chunks;
+      for (const std::span<const int64_t> stage : inputs_.offsets) chunks.push_back(Cut(stage, *fitting));
+      const bool whole = std::ranges::all_of(chunks, [](const auto& stage) { return stage.size() <= 1; });
+      const bool better =
+          plan.chunks.empty() || (keep == Keep::kValues && whole) || (keep == Keep::kNothing && *fitting >= 8 * rows);
       if (!better) continue;
       rows = *fitting;
       plan.keep = keep;
@@ -152,8 +161,10 @@ class Planner {
              "give a larger --memory, or shorter calibration samples");
     }
     int64_t largest = 0;
-    for (const Chunk& chunk : plan.chunks) {
-      largest = std::max(largest, inputs_.offsets[chunk.end] - inputs_.offsets[chunk.begin]);
+    for (size_t stage = 0; stage < plan.chunks.size(); ++stage) {
+      const std::span<const int64_t> offsets = inputs_.offsets[stage];
+      for (const Chunk& chunk : plan.chunks[stage])
+        largest = std::max(largest, offsets[chunk.end] - offsets[chunk.begin]);
     }
     const uint64_t work = Work(largest, plan.keep);
     return Finished(std::move(plan), work);

@@ -17,7 +17,8 @@ struct Chunk {
 };
 
 struct MemoryPlan {
-  std::vector<Chunk> chunks;    // of samples that go through a block together; none without samples
+  // Of samples that go through a block together, for each stage; none without samples.
+  std::vector<std::vector<Chunk>> chunks;
   Keep keep = Keep::kPacked;    // what of a block's weights stays from chunk to chunk
   uint64_t queue_bytes = 0;     // that may wait for the disk; one tensor is let in however large
   uint64_t ahead_bytes = 0;     // of page cache that reading ahead may fill

@@ -31,13 +31,13 @@ std::span<const std::byte> BytesOf(const ConstView& view) {
   return {static_cast<const std::byte*>(view.data), view.bytes()};
 }
 
-struct Job {
+struct WriteJob {
   size_t tensor = 0;    // position in the layout
   uint64_t offset = 0;  // of the value within the tensor, bytes
   SharedTensor value;   // owned or pinned: it waits here while its block is given up
   // The end of a unit instead of a tensor.
   std::optional<JournalUnit> unit;
-  const HiddenFile* hidden = nullptr;
+  std::vector<const HiddenFile*> hidden;
 };
 
 }  // namespace
@@ -58,7 +58,7 @@ struct OutputWriter::State {
 
   std::mutex mutex;
   std::condition_variable not_full, not_empty, recorded_changed;
-  std::deque<Job> queue;
+  std::deque<WriteJob> queue;
   uint64_t queued_bytes = 0;
   bool stopping = false, flush = false, busy = false;
   std::exception_ptr error;
@@ -70,14 +70,14 @@ struct OutputWriter::State {
   std::optional<Hasher> pieces;  // of the tensor that comes in pieces
   std::set<int> dirty;
   std::vector<JournalUnit> held;
-  std::vector<const HiddenFile*> held_hidden;
+  std::vector<std::vector<const HiddenFile*>> held_hidden;
   Clock::time_point last_record{};  // long ago: the first unit is recorded at once
   std::atomic<uint64_t> written{0};
   std::atomic<int64_t> busy_us{0};
 
   void Loop() {
     for (;;) {
-      Job job;
+      WriteJob job;
       {
         std::unique_lock lock(mutex);
         not_empty.wait(lock, [this] { return stopping || flush || !queue.empty(); });
@@ -101,7 +101,7 @@ struct OutputWriter::State {
       const uint64_t bytes = job.unit ? 0 : job.value.bytes();
       const auto start = Clock::now();
       Guarded([&] { job.unit ? EndUnit(job) : WriteTensor(job); });
-      job = Job();  // frees the memory before the place in the queue
+      job = WriteJob();  // frees the memory before the place in the queue
       busy_us += std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count();
       const std::lock_guard lock(mutex);
       busy = false;
@@ -122,7 +122,7 @@ struct OutputWriter::State {
     }
   }
 
-  void WriteTensor(Job& job) {
+  void WriteTensor(WriteJob& job) {
     const OutputTensor& planned = layout.tensors[job.tensor];
     const std::span<const std::byte> bytes = BytesOf(job.value.view());
     // First, since it touches every byte: a source that was cut short shows as such, and not as a failing write.
@@ -144,21 +144,21 @@ struct OutputWriter::State {
     pieces.reset();
   }
 
-  void EndUnit(Job& job) {
+  void EndUnit(WriteJob& job) {
     job.unit->hashes = std::exchange(hashes, {});
     held.push_back(std::move(*job.unit));
-    held_hidden.push_back(job.hidden);
-    if (job.hidden != nullptr || Clock::now() - last_record >= kRecordEvery) Record();
+    held_hidden.push_back(std::move(job.hidden));
+    if (!held_hidden.back().empty() || Clock::now() - last_record >= kRecordEvery) Record();
   }
 
   void Record() {
     if (held.empty()) return;
     for (const int shard : std::exchange(dirty, {})) files[shard]->Sync();
     for (size_t i = 0; i < held.size(); ++i) {
-      if (const HiddenFile* hidden = held_hidden[i]) {
+      for (const HiddenFile* hidden : held_hidden[i]) {
         hidden->Sync();
-        held[i].hidden =
-            SavedHidden{hidden->path().filename().string(), std::string(DTypeName(hidden->dtype())), HashOf(*hidden)};
+        held[i].hidden.push_back(
+            {hidden->path().filename().string(), std::string(DTypeName(hidden->dtype())), HashOf(*hidden)});
       }
       journal.Append(held[i]);
       const std::lock_guard lock(mutex);
@@ -183,7 +183,7 @@ struct OutputWriter::State {
     ThrowIfFailed();
   }
 
-  void Enqueue(Job job, uint64_t bytes) {
+  void Enqueue(WriteJob job, uint64_t bytes) {
     if (WritesAtOnce()) return AtOnce([&] { job.unit ? EndUnit(job) : WriteTensor(job); });
     std::unique_lock lock(mutex);
     not_full.wait(lock, [&] { return error || queued_bytes == 0 || queued_bytes + bytes <= queue_bytes; });
@@ -259,7 +259,7 @@ void OutputWriter::Put(const std::string& name, SharedTensor value) {
   if (planned == nullptr || planned->dtype != value.dtype() || planned->shape != value.shape()) {
     RefuseUnplanned(name, planned, value.dtype(), value.shape());
   }
-  Job job;
+  WriteJob job;
   job.tensor = state_->layout.index.at(name);
   job.value = std::move(value);
   state_->done[job.tensor] = true;
@@ -276,7 +276,7 @@ void OutputWriter::PutRows(const std::string& name, int64_t begin, Tensor rows) 
   }
   const bool last = begin + count == planned->shape[0];
   state_->rows_put = last ? 0 : begin + count;
-  Job job;
+  WriteJob job;
   job.tensor = state_->layout.index.at(name);
   job.offset = static_cast<uint64_t>(begin * planned->shape[1]) * DTypeSize(planned->dtype);
   const uint64_t bytes = rows.bytes();
@@ -285,10 +285,10 @@ void OutputWriter::PutRows(const std::string& name, int64_t begin, Tensor rows) 
   state_->Enqueue(std::move(job), bytes);
 }
 
-void OutputWriter::FinishUnit(int unit, const HiddenFile* hidden, std::string facts) {
-  Job job;
-  job.unit = JournalUnit{unit, {}, std::nullopt, std::move(facts)};
-  job.hidden = hidden;
+void OutputWriter::FinishUnit(int unit, std::vector<const HiddenFile*> hidden, std::string facts) {
+  WriteJob job;
+  job.unit = JournalUnit{unit, {}, {}, std::move(facts)};
+  job.hidden = std::move(hidden);
   state_->Enqueue(std::move(job), 0);
 }
 

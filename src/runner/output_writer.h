@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/file.h"
 #include "format/layout.h"
@@ -33,9 +34,9 @@ class OutputWriter {
   // the number of the first row of `rows`.
   void PutRows(const std::string& name, int64_t begin, Tensor rows);
 
-  // All tensors of the unit have been put. Once they are on disk (and `hidden`, if given, which must not change until
+  // All tensors of the unit have been put. Once they are on disk (and the `hidden` states, which must not change until
   // then), the journal gets its line.
-  void FinishUnit(int unit, const HiddenFile* hidden, std::string facts);
+  void FinishUnit(int unit, std::vector<const HiddenFile*> hidden, std::string facts);
   // Waits until everything queued is written and recorded; `record` forces journal lines that are held back to save
   // syncs.
   void Drain();

@@ -1,16 +1,16 @@
 // How much of a run is done, for the progress bar.
 #pragma once
 
-#include "data/batch.h"
 #include "plan/plan.h"
+#include "runner/run.h"
 
 namespace modelslim {
 
 // Work in bytes moved, a forward counting as what it multiplies. A unit is a block or, last, what is outside of them.
 class RunWork {
  public:
-  // `batch` may be null. Both must outlive it.
-  RunWork(const RunPlan& plan, const TokenBatch* batch);
+  // `plan` must outlive it.
+  RunWork(const RunPlan& plan, const StageBatches& batches);
 
   double Of(int unit) const;
   double Before(int unit) const;
@@ -18,7 +18,7 @@ class RunWork {
 
  private:
   const RunPlan& plan_;
-  double tokens_ = 0;
+  double tokens_ = 0;  // through each block, every pass counted
 };
 
 }  // namespace modelslim

@@ -28,7 +28,7 @@ void Store(const Tensor& rows, int64_t begin, int64_t end, HiddenFile& out) {
 }  // namespace
 
 void SamplePass::Embed(HiddenFile& out) const {
-  for (const Chunk& chunk : memory.chunks) {
+  for (const Chunk& chunk : chunks) {
     ThrowIfStopped();
     const int64_t begin = batch.offsets[chunk.begin], end = batch.offsets[chunk.end];
     const Tensor embedded = family.Embed(rest, IdsOf(batch, begin, end));
@@ -39,7 +39,7 @@ void SamplePass::Embed(HiddenFile& out) const {
 }
 
 void SamplePass::Forward(Block& block, const Onlookers& onlookers, const HiddenFile& in, HiddenFile* out) const {
-  for (const Chunk& chunk : memory.chunks) {
+  for (const Chunk& chunk : chunks) {
     ThrowIfStopped();
     const int64_t begin = batch.offsets[chunk.begin], end = batch.offsets[chunk.end];
     const std::vector<int64_t> offsets = OffsetsOf(batch, chunk);
@@ -49,12 +49,27 @@ void SamplePass::Forward(Block& block, const Onlookers& onlookers, const HiddenF
     context.ids = IdsOf(batch, begin, end);
     context.kv = onlookers.kv;
     context.experts = onlookers.experts;
-    context.keep = memory.keep;
+    context.keep = keep;
     context.rest = &rest;
     const Tensor result = family.Forward(block, context, in.Rows(begin, end));
     watch.Leave(block.name(), result.view(), context.groups);
     watch.Finish();
     if (out != nullptr) Store(result, begin, end, *out);
+  }
+}
+
+void SamplePass::ShowToHead(LinearModule& head, const HiddenFile& in) const {
+  for (const Chunk& chunk : chunks) {
+    ThrowIfStopped();
+    const std::vector<int64_t> offsets = OffsetsOf(batch, chunk);
+    FiniteWatch watch(rest);
+    const RowGroups groups{offsets, chunk.begin, &watch};
+    const ConstView hidden = in.Rows(batch.offsets[chunk.begin], batch.offsets[chunk.end]);
+    const Tensor normed = rest.norm("model.norm").Forward(hidden);
+    watch.Enter(head.name(), "input", normed.view(), groups);
+    for (InputObserver* const observer : head.observers()) observer->Observe(normed.view(), groups);
+    if (head.forward() && head.forward()->activation()) head.forward()->activation()->Apply(normed.view(), groups);
+    watch.Finish();
   }
 }
 

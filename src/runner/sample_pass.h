@@ -1,6 +1,8 @@
 // Sends all calibration samples, chunk by chunk, through the embedding or through a block.
 #pragma once
 
+#include <span>
+
 #include "data/batch.h"
 #include "model/family.h"
 #include "runner/hidden_store.h"
@@ -18,7 +20,8 @@ struct Onlookers {
 struct SamplePass {
   const Family& family;
   const TokenBatch& batch;
-  const MemoryPlan& memory;
+  std::span<const Chunk> chunks;
+  Keep keep = Keep::kPacked;
   Block& rest;  // the modules outside of the blocks
 
   // Token ids -> `out`, whose type becomes that of the embeddings.
@@ -27,6 +30,9 @@ struct SamplePass {
   // `in` through `block`; `out` (may be null: nobody wants it) gets the result and its type. Asks between chunks
   // whether to stop.
   void Forward(Block& block, const Onlookers& onlookers, const HiddenFile& in, HiddenFile* out) const;
+  // What the last block put out, through the final norm, to the observers and the activation stage of `head`. Its
+  // product, which nobody needs, is not computed.
+  void ShowToHead(LinearModule& head, const HiddenFile& in) const;
 };
 
 }  // namespace modelslim

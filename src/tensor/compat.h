@@ -9,6 +9,8 @@ struct Compat {
   bool december_2025 = false;
   // FP8 layers have the type that vLLM-Ascend knows them by (kFp8TypeOfVllm); not a reference's.
   bool fp8_for_vllm = false;
+  // The files of modelslim_v0.
+  bool v0 = false;
 };
 
 }  // namespace modelslim

@@ -22,7 +22,9 @@ constexpr std::array<Row, kQuantModeCount> kTable = {{{"FLOAT", 0},
                                                       {"W4A4_DYNAMIC", 8},
                                                       {"W4A4_MXFP4", 4},
                                                       {"W4A4_MXFP4_DUALSCALE", 4},
-                                                      {"W4A8_DYNAMIC", 4}}};
+                                                      {"W4A8_DYNAMIC", 4},
+                                                      {"W8A8S", 8},
+                                                      {"W4A16", 4}}};
 
 }  // namespace
 

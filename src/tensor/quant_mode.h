@@ -20,9 +20,11 @@ enum class QuantMode : uint8_t {
   kW4A4Dynamic,
   kW4A4MXFP4,
   kW4A4MXFP4DualScale,
-  kW4A8Dynamic
+  kW4A8Dynamic,
+  kW8A8S,  // codes of a low-bit grid with outliers, in int8; modelslim_v0 only
+  kW4A16   // modelslim_v0 only
 };
-inline constexpr int kQuantModeCount = 13;
+inline constexpr int kQuantModeCount = 15;
 
 // "W8A8_DYNAMIC" and so on; FLOAT for kFloat.
 std::string_view QuantModeName(QuantMode mode);

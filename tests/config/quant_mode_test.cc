@@ -77,8 +77,8 @@ TEST(QuantMode, EveryPairIsMadeOfRegisteredHalves) {
   EXPECT_THAT(RegisteredActivations(), ::testing::Contains("pd_mix int8 asymmetric minmax"));
   std::set<QuantMode> modes;
   for (const LegalPair& pair : LegalPairs(PairUse::kLinearQuant)) modes.insert(pair.mode);
-  // Every type but FLOAT, W4A4_DYNAMIC (autoround only) and W16A16S (float_sparse).
-  EXPECT_EQ(modes.size(), static_cast<size_t>(kQuantModeCount) - 3);
+  // Every type but FLOAT, W4A4_DYNAMIC (autoround only), W16A16S (float_sparse), W8A8S and W4A16 (modelslim_v0).
+  EXPECT_EQ(modes.size(), static_cast<size_t>(kQuantModeCount) - 5);
 }
 
 TEST(QuantMode, OneChange) {

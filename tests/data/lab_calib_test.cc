@@ -56,12 +56,14 @@ TEST_P(LabCalib, EnglishAndChinese) {
   EXPECT_GT(letters, GetParam().letters);
   EXPECT_GT(ideographs, GetParam().ideographs);
 }
-INSTANTIATE_TEST_SUITE_P(Sets, LabCalib,
-                         testing::Values(SetCase{"mix_calib.jsonl", 48, 20000, 3000},
-                                         SetCase{"qwen3_cot.json", 16, 10000, 1000},
-                                         SetCase{"qwen3_cot_w4a4.json", 42, 25000, 4000},
-                                         SetCase{"long_calib.jsonl", 24, 50000, 9000}),
-                         NameOf);
+INSTANTIATE_TEST_SUITE_P(
+    Sets, LabCalib,
+    testing::Values(SetCase{"mix_calib.jsonl", 48, 20000, 3000}, SetCase{"qwen3_cot.json", 16, 10000, 1000},
+                    SetCase{"qwen3_cot_w4a4.json", 42, 25000, 4000}, SetCase{"long_calib.jsonl", 24, 50000, 9000},
+                    SetCase{"cn_en.jsonl", 94, 4500, 1500}, SetCase{"calib_prompt.jsonl", 80, 2500, 700},
+                    SetCase{"qwen2.5_w8a8_pdmix_anti_prompt.jsonl", 48, 900, 250},
+                    SetCase{"qwen2.5_w8a8_pdmix_calib_prompt.jsonl", 80, 2500, 800}),
+    NameOf);
 
 TEST(LabCalibConversations, AQuestionThoughtsAndAnAnswer) {
   std::set<std::string> openings;

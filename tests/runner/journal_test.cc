@@ -11,8 +11,8 @@ class JournalTest : public testing::Test {
  protected:
   void WriteTwoUnits() {
     Journal journal(path_, "run", false);
-    journal.Append({0, {{"a", "11"}}, SavedHidden{"hidden-1", "BF16", "22"}, "[]"});
-    journal.Append({1, {{"b", "33"}}, std::nullopt, ""});
+    journal.Append({0, {{"a", "11"}}, {{"hidden-1", "BF16", "22"}, {"hidden-1-0", "F32", "44"}}, "[]"});
+    journal.Append({1, {{"b", "33"}}, {}, ""});
   }
 
   const TemporaryDirectory directory_;
@@ -24,9 +24,11 @@ TEST_F(JournalTest, GivesBackWhatWasFinished) {
   const Journal journal(path_, "run", false);
   ASSERT_EQ(journal.finished().size(), 2u);
   EXPECT_EQ(journal.finished()[0].hashes.at("a"), "11");
-  EXPECT_EQ(journal.finished()[0].hidden->file, "hidden-1");
+  ASSERT_EQ(journal.finished()[0].hidden.size(), 2u);
+  EXPECT_EQ(journal.finished()[0].hidden[0].file, "hidden-1");
+  EXPECT_EQ(journal.finished()[0].hidden[1].dtype, "F32");
   EXPECT_EQ(journal.finished()[0].facts, "[]");
-  EXPECT_FALSE(journal.finished()[1].hidden.has_value());
+  EXPECT_TRUE(journal.finished()[1].hidden.empty());
 }
 
 TEST_F(JournalTest, AnotherRunStartsOver) {
@@ -58,7 +60,7 @@ TEST_F(JournalTest, SurvivesEveryTruncation) {
     {
       Journal journal(path_, "run", false);
       EXPECT_EQ(journal.finished().size(), expected) << length;
-      journal.Append({7, {}, std::nullopt, ""});
+      journal.Append({7, {}, std::vector<SavedHidden>{}, ""});
     }
     const Journal again(path_, "run", false);
     ASSERT_EQ(again.finished().size(), expected + 1) << length;
@@ -69,7 +71,7 @@ TEST_F(JournalTest, SurvivesEveryTruncation) {
 // Python's JSON can hold a name with half a surrogate pair, and so can a header of weights.
 TEST_F(JournalTest, NamesThatAreNoTextComeBack) {
   const std::string name = "a\xed\xa0\x80\n\u4e2d";
-  Journal(path_, "run", false).Append({0, {{name, "00"}}, std::nullopt, ""});
+  Journal(path_, "run", false).Append({0, {{name, "00"}}, std::vector<SavedHidden>{}, ""});
   const Journal again(path_, "run", false);
   ASSERT_EQ(again.finished().size(), 1u);
   EXPECT_EQ(again.finished()[0].hashes, (std::map<std::string, std::string>{{name, "00"}}));

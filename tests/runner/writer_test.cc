@@ -40,10 +40,10 @@ TEST_F(WriterTest, PublishesOnlyWhatIsWhole) {
   Journal journal(directory_ / "journal", "run", false);
   OutputWriter writer(layout_, directory_, journal, false);
   writer.Put("a", Filled(DType::kF32, {3}, 1));
-  writer.FinishUnit(0, nullptr, "");
+  writer.FinishUnit(0, {}, "");
   EXPECT_THROW(writer.Publish(), Error);  // b is missing
   writer.Put("b", Filled(DType::kI8, {100000}, 2));
-  writer.FinishUnit(1, nullptr, "");
+  writer.FinishUnit(1, {}, "");
   EXPECT_FALSE(fs::exists(directory_ / "quant_model_weights.safetensors"));
   writer.Publish();
   const SafetensorsFile file(directory_ / "quant_model_weights.safetensors");
@@ -101,7 +101,7 @@ TEST_F(WriterTest, PiecesAreTheWhole) {
   EXPECT_THROW(writer.Publish(), Error);  // a row is missing
   writer.PutRows("m", 4, Filled(DType::kI8, {1, 3}, 3));
   writer.PutRows("n", 0, Filled(DType::kI8, {2, 3}, 4));  // one piece
-  writer.FinishUnit(0, nullptr, "");
+  writer.FinishUnit(0, {}, "");
   writer.Publish();
   const SafetensorsFile file(directory_ / "quant_model_weights.safetensors");
   const SharedTensor written = file.Get("m");
@@ -115,14 +115,14 @@ TEST_F(WriterTest, GoesOnAfterACut) {
     Journal journal(directory_ / "journal", "run", false);
     OutputWriter writer(layout_, directory_, journal, false);
     writer.Put("a", Filled(DType::kF32, {3}, 1));
-    writer.FinishUnit(0, nullptr, "facts");
+    writer.FinishUnit(0, {}, "facts");
     writer.Drain();
   }
   Journal journal(directory_ / "journal", "run", false);
   ASSERT_EQ(journal.finished().size(), 1u);
   OutputWriter writer(layout_, directory_, journal, true);
   writer.Put("b", Filled(DType::kI8, {100000}, 2));
-  writer.FinishUnit(1, nullptr, "");
+  writer.FinishUnit(1, {}, "");
   writer.Publish();
   const SafetensorsFile file(directory_ / "quant_model_weights.safetensors");
   const SharedTensor a = file.Get("a"), b = file.Get("b");

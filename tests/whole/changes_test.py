@@ -150,8 +150,8 @@ class ChangesTest(harness.WholeTest):
         self.out.rename(left)
         for key, value in (
             ("unit", -1), ("unit", 2**31), ("unit", 1e300), ("unit", 10**40), ("unit", "0"), ("unit", 7), ("tensors", {}),
-            ("tensors", {"model.layers.9.mlp.up_proj.weight": "0" * 32}), ("hidden", {"file": "hidden-0", "dtype": "F64", "hash": ""}),
-            ("hidden", {"file": "../../calib.jsonl", "dtype": "F32", "hash": ""}), ("facts", "[]"),
+            ("tensors", {"model.layers.9.mlp.up_proj.weight": "0" * 32}), ("hidden", [{"file": "hidden-0", "dtype": "F64", "hash": ""}]),
+            ("hidden", [{"file": "../../calib.jsonl", "dtype": "F32", "hash": ""}]), ("facts", "[]"),
             ("facts", '{"tensors":[],"experts":[{"name":"e","tokens":[1e300]}]}'),
         ):  # fmt: skip
             with self.subTest(key, value=value):

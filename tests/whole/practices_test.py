@@ -19,9 +19,11 @@ class PracticesTest(harness.WholeTest):
                     self.assertSucceeded(harness.run("recipe", "check", path))
                     continue
                 family, model_type = practice_table.MODELS[path.parent.name]
-                if family not in models:
-                    models[family] = self.model(family, family=family)
-                done = harness.run("plan", "--model_type", model_type, "--model_path", models[family], "--config_path", path, cwd=self.dir)
+                layers = practice_table.layers_named(path)
+                if (family, layers) not in models:
+                    more = {"num_hidden_layers": layers} if layers else {}
+                    models[family, layers] = self.model(f"{family}-{layers}", family=family, **more)
+                done = harness.run("plan", "--model_type", model_type, "--model_path", models[family, layers], "--config_path", path, cwd=self.dir)
                 if done.returncode == 0:
                     planned += 1
                     self.assertIn("output", done.stdout)

@@ -1,7 +1,10 @@
 // The include and exclude lists of a recipe.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,8 +41,13 @@ struct PatternList {
 struct Selection {
   PatternList include;
   PatternList exclude;
+  // Instead of both lists: exactly these modules. No recipe has it; what a recipe of another service comes down to
+  // does.
+  std::optional<std::set<std::string, std::less<>>> names;
 
-  bool Selects(std::string_view name) const { return include.Matches(name) && !exclude.Matches(name); }
+  bool Selects(std::string_view name) const {
+    return names ? names->contains(name) : include.Matches(name) && !exclude.Matches(name);
+  }
   // The selections of processors that treat a missing list as "everything" or as ["*"] are both built so.
   static Selection All(EmptyList when_include_empty);
 };

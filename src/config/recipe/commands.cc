@@ -112,6 +112,31 @@ Json TagsJson(const Metadata& metadata) {
 
 }  // namespace
 
+namespace {
+
+// What follows from the values of a v0 recipe by the rules of its service.
+std::string V0Derived(const V0Spec& spec) {
+  const V0CalibConfig& c = spec.calib_cfg;
+  const auto& e = c.effective;
+  std::string text = "# derived: type " + std::string(V0QuantTypeName(e.type)) + ", w_bit " + std::to_string(e.w_bit) +
+                     ", a_bit " + std::to_string(e.a_bit) + ", weight scales per " +
+                     (e.per_group   ? "group of " + std::to_string(e.group_size) + " columns"
+                      : e.mm_tensor ? std::string("tensor")
+                                    : std::string("output channel"));
+  if (e.type == V0QuantType::kW8A8S) {
+    text += e.co_sparse   ? ", outliers by their share of the matrix"
+            : c.use_sigma ? ", outliers by the deviation of their row"
+                          : ", outliers by their share of the row";
+  }
+  text += "\n";
+  for (const V0CalibParams::Mix& mix : spec.calib_params.mix_cfg) {
+    text += "# derived: " + mix.pattern + " " + std::string(EnumName(mix.type)) + "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
 int RecipeCheck(const std::vector<std::string>& files, std::ostream& out, std::ostream& err) {
   int status = 0;
   for (const std::string& file : files) {
@@ -132,11 +157,12 @@ int RecipeCheck(const std::vector<std::string>& files, std::ostream& out, std::o
 int RecipeExplain(const std::string& file, std::ostream& out, std::ostream& err) {
   const Loaded loaded = Load(file, err);
   if (loaded.diagnostics.HasErrors()) return 1;
+  const std::string derived = loaded.recipe.v0 ? V0Derived(*loaded.recipe.v0) : "";
   size_t width = 0;
   for (const EffectiveValue& value : loaded.recipe.values)
     width = std::max(width, value.path.size() + value.value.size() + 2);
   width = std::min<size_t>(width, 90);
-  out << "# " << file << ": " << Summary(loaded.recipe) << "\n";
+  out << "# " << file << ": " << Summary(loaded.recipe) << "\n" << derived;
   for (const EffectiveValue& value : loaded.recipe.values) {
     const std::string text = value.path + ": " + value.value;
     out << text << std::string(text.size() < width ? width - text.size() : 0, ' ') << "  # ";

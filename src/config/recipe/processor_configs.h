@@ -19,6 +19,9 @@ std::vector<SubgraphType> AllSubgraphTypes();
 
 struct LinearQuantConfig {
   LinearQConfig qconfig;
+  // What no recipe of the v1 family can say. The type to write, where it does not follow from `qconfig`: the qconfig
+  // then says how to calibrate.
+  std::optional<QuantMode> written_as;
   Selection select = Selection::All(EmptyList::kNothing);
 };
 
@@ -39,6 +42,10 @@ struct IterSmoothConfig {
   bool symmetric = true;
   std::vector<SubgraphType> enable_subgraph_type = AllSubgraphTypes();
   Selection select = Selection::All(EmptyList::kEverything);
+  // What no recipe of the v1 family can say: the groups behind norms come first; the statistics are magnitudes, of the
+  // weights in all groups and of the inputs as they are before a shift.
+  bool norms_first = false;
+  bool magnitudes = false;
 };
 
 // Both are searched unless both are given.
@@ -47,6 +54,7 @@ struct FlexSmoothConfig {
   std::optional<double> beta;
   std::vector<SubgraphType> enable_subgraph_type = AllSubgraphTypes();
   Selection select = Selection::All(EmptyList::kEverything);
+  bool norms_first = false;  // as in IterSmoothConfig
 };
 
 struct FlexAwqSszConfig {
@@ -71,6 +79,8 @@ struct KvSmoothConfig {
 
 struct DynamicCacheConfig {
   QConfig qconfig;
+  // modelslim_v0: what k_proj and v_proj put out is observed, before the rotary embedding, over all samples.
+  bool before_rope = false;
   Selection select = Selection::All(EmptyList::kEverything);
 };
 
@@ -86,6 +96,12 @@ struct Fa3Config {
   std::optional<Fa3Details> details;
   Selection select = Selection::All(EmptyList::kNothing);
 };
+
+// Of modelslim_v0, and in no recipe: every norm of the model gets a bias of zeros.
+struct NormBiasConfig {};
+
+// Of modelslim_v0, and in no recipe: finds out how far the inputs of linears reach (see ScoresOf).
+struct InputRangeConfig {};
 
 struct FloatSparseConfig {
   double sparse_ratio = 0.3;
@@ -161,7 +177,7 @@ using ProcessorVariant =
     std::variant<std::monostate, LinearQuantConfig, GroupConfig, SmoothQuantConfig, IterSmoothConfig, FlexSmoothConfig,
                  FlexAwqSszConfig, AwqConfig, KvSmoothConfig, DynamicCacheConfig, Fa3Config, FloatSparseConfig,
                  QuarotConfig, OnlineQuarotConfig, AutoroundConfig, AdaptRotationConfig, FlatquantConfig, SvdResConfig,
-                 LoadConfig, SaverProcessorConfig>;
+                 LoadConfig, SaverProcessorConfig, NormBiasConfig, InputRangeConfig>;
 
 struct ProcessorConfig {
   std::string type;  // "linear_quant"

@@ -21,6 +21,7 @@ struct QConfigExt {
   int64_t block_size = 128;                          // gptq: columns handled together
   Aggregation aggregation_type = Aggregation::kMax;  // static minmax activations: over calibration samples
   std::optional<int64_t> dual_block_size;            // dualscale: columns per outer scale, required there
+  double outlier_fraction = 0.01;                    // of modelslim_v0: share of the weights that are outliers
   double ceil_x_value = 7.25;                        // ceil_x: divisor of a block's largest magnitude
   bool enable_search = false;                        // ceil_x: try search_min, + search_step, ..., search_max instead
   double search_min = 6.0;

@@ -69,7 +69,29 @@ Json ReadObject(const fs::path& path) {
               fmt::format("{}: expected an object, found {}", path.string(), JsonKindText(json.kind())));
 }
 
+// What the weight files are called: modelslim_v0 names them after the type, or as the recipe says.
+std::string StemOf(const fs::path& directory, const std::string& suffix, const Json& description) {
+  std::string stem = kWeightsStem;
+  if (!IsV0(description)) return stem;
+  const std::string end = ".safetensors" + suffix;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+    std::string name = entry.path().filename().string();
+    if (!name.ends_with(end)) continue;
+    name.resize(name.size() - end.size());
+    constexpr size_t kNumber = std::string_view("-00001-of-00001").size();
+    if (name.size() > kNumber && name.substr(name.size() - kNumber + 6, 4) == "-of-")
+      name.resize(name.size() - kNumber);
+    if (name.starts_with("quant_model_weight_") || stem == kWeightsStem) stem = name;
+  }
+  return stem;
+}
+
 }  // namespace
+
+bool IsV0(const Json& description) {
+  const JsonObject* const object = description.object();
+  return object != nullptr && object->begin() != object->end() && object->begin()->key == "version";
+}
 
 std::string_view AscendOutput::completing_file() const { return kDescriptionFile; }
 
@@ -100,13 +122,22 @@ void AscendOutput::CheckSummary(const std::vector<SavedLinear>& linears, Problem
 
 std::unique_ptr<Format> MakeAscendV1(const Compat& options) { return std::make_unique<ascend_v1::AscendV1>(options); }
 
+std::unique_ptr<Format> MakeAscendV0(const Compat& options) {
+  Compat own = options;
+  own.v0 = true;
+  own.december_2025 = false;  // its files did not change
+  return MakeAscendV1(own);
+}
+
 std::unique_ptr<SavedOutput> OpenAscendV1(const fs::path& directory, bool published) {
   const fs::path named = directory / ascend_v1::kDescriptionFile;
   const fs::path description = published ? named : Unpublished(named);
   if (!fs::exists(description)) return nullptr;
-  return std::make_unique<ascend_v1::AscendOutput>(
-      directory, published, Checkpoint(directory, ascend_v1::kWeightsStem, published ? "" : kUnpublished),
-      ascend_v1::ReadObject(description));
+  Json said = ascend_v1::ReadObject(description);
+  const std::string suffix = published ? "" : kUnpublished;
+  const std::string stem = ascend_v1::StemOf(directory, suffix, said);
+  return std::make_unique<ascend_v1::AscendOutput>(directory, published, Checkpoint(directory, stem, suffix),
+                                                   std::move(said));
 }
 
 }  // namespace modelslim

@@ -9,6 +9,8 @@
 namespace modelslim {
 
 std::unique_ptr<Format> MakeAscendV1(const Compat& options);
+// The same in the forms of modelslim_v0.
+std::unique_ptr<Format> MakeAscendV0(const Compat& options);
 
 // Null when there is no such output in the directory.
 std::unique_ptr<SavedOutput> OpenAscendV1(const fs::path& directory, bool published);

@@ -118,6 +118,10 @@ class LinearChecker {
     const ModeRow* const rule =
         type != nullptr && type->string() != nullptr ? QuantizedRowOf(*type->string()) : nullptr;
     const int64_t rows = weight.shape.empty() ? 0 : weight.shape.front();
+    if (rule != nullptr && rule->packing == Packing::kAny) {
+      const CheckpointTensor* const scale = output_.weights().Find(weight.name + "_scale");
+      return scale == nullptr || scale->shape.empty() ? rows : scale->shape.front();
+    }
     return rule != nullptr && rule->packing == Packing::kRowPairs ? 2 * rows : rows;
   }
 
@@ -135,13 +139,15 @@ class LinearChecker {
     linear.type = type;
     linear.mode = row.mode;
     linear.out = RowsOf(weight);
-    const bool packed = row.packing == Packing::kColumnPairs && weight.dtype == DType::kU8;
+    const bool packed = (row.packing == Packing::kColumnPairs && weight.dtype == DType::kU8) ||
+                        (row.packing == Packing::kAny && linear.out == weight.shape[0]);
     linear.in = packed ? 2 * weight.shape[1] : weight.shape[1];
     if (row.grouping == Grouping::kDualScale) {
       const int64_t group = GroupSize(Part(name, "weight_dual_scale"), linear.in);
       linear.group_size = group > 0 ? group : linear.in;
     } else if (row.grouping != Grouping::kMx) {
-      linear.group_size = GroupSize(Part(name, "weight_scale"), linear.in);
+      const CheckpointTensor* const second = Part(name, "weight_scale_second");
+      linear.group_size = GroupSize(second != nullptr ? second : Part(name, "weight_scale"), linear.in);
     }
     return linear;
   }
@@ -158,6 +164,13 @@ class LinearChecker {
     Compat options;
     options.december_2025 = RowOf(layer.mode).packing == Packing::kColumnPairs && weight.dtype == DType::kF8E4M3;
     options.fp8_for_vllm = layer.type == kFp8TypeOfVllm;
+    options.v0 = output_.is_v0();
+    if (options.v0) {
+      if (planned.has_bias) planned.bias_dtype = Part(layer.name, "bias")->dtype;
+      const CheckpointTensor* parameter = Part(layer.name, "input_scale");
+      if (parameter == nullptr) parameter = Part(layer.name, "weight_scale");
+      return PlanLinear(planned, parameter == nullptr ? DType::kF32 : parameter->dtype, options);
+    }
     // Both forms of deq_scale are right: which one depends on the model's type and on the release.
     const CheckpointTensor* const deq = Part(layer.name, "deq_scale");
     const bool integers = deq != nullptr && deq->dtype == DType::kI64;
@@ -234,7 +247,7 @@ class LinearChecker {
   void CheckOffset(const CheckpointTensor& tensor) {
     const SharedTensor stored = output_.weights().Get(tensor);
     for (int64_t i = 0; i < stored.view().size(); ++i) {
-      const float value = stored.view().as<float>()[i];
+      const float value = ElementAsF32(stored.view(), i);
       if (value >= -128 && value <= 127 && value == std::floor(value)) continue;
       problems_.Add(fmt::format("{}: element {} is {}, expected an integer from -128 to 127", tensor.name, i, value));
       return;

@@ -27,16 +27,39 @@ class SummaryChecker {
 
   void Run() {
     Expect("version", {"1.0.0"});
-    Expect("model_quant_type", ModelTypes());
-    CheckGroupSize();
+    if (output_.is_v0())
+      CheckV0();
+    else
+      CheckRest();
     ExpectWhere(HasType(kCacheType), "kv_cache_type", std::string(kCacheType));
     ExpectWhere(HasType(kCacheType), "kv_quant_type", std::string(kCacheType));
     ExpectWhere(HasType(kAttentionType), "fa_quant_type", "FAKQuant");
+  }
+
+ private:
+  void CheckRest() {
+    Expect("model_quant_type", ModelTypes());
+    CheckGroupSize();
     CheckRotations();
     CheckOptional();
   }
 
- private:
+  // It says what it was asked for, which need not be the type of any layer, and a group size only where there is one.
+  void CheckV0() {
+    std::set<std::string> types;
+    for (int mode = 0; mode < kQuantModeCount; ++mode)
+      types.insert(std::string(QuantModeName(static_cast<QuantMode>(mode))));
+    Expect("model_quant_type", types);
+    std::set<int64_t> sizes;
+    for (const SavedLinear& layer : linears_) {
+      if (layer.group_size > 0) sizes.insert(layer.group_size);
+    }
+    const Json* const value = Find("group_size");
+    const std::optional<int64_t> found = value == nullptr ? std::nullopt : value->integer();
+    const bool right = sizes.empty() ? true : found && sizes.count(*found) > 0;
+    if (!right) Wrong("group_size", fmt::format("{}", fmt::join(sizes, " or ")));
+  }
+
   const Json* Find(std::string_view key) const { return output_.description().Find(key); }
 
   std::string Text(std::string_view key) const {

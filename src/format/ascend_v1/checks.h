@@ -11,12 +11,16 @@
 
 namespace modelslim::ascend_v1 {
 
+// Whether a description is one of modelslim_v0: it begins with what ends those of the others.
+bool IsV0(const Json& description);
+
 class AscendOutput : public SavedOutput {
  public:
   AscendOutput(fs::path directory, bool published, Checkpoint weights, Json description)
       : SavedOutput(std::move(directory), published, std::move(weights)), description_(std::move(description)) {}
 
   const Json& description() const { return description_; }  // an object
+  bool is_v0() const { return IsV0(description_); }
 
   std::string_view completing_file() const override;
   SavedSummary Summary() const override;

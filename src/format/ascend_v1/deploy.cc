@@ -36,14 +36,30 @@ class Parts {
     saved.weight_dual_scale = View("weight_dual_scale");
     saved.deq_scale = View("deq_scale");
     saved.input_scale = View("input_scale");
+    if (const ConstView second = View("weight_scale_second"); second.data != nullptr) {
+      saved.weight_scale = Levels(saved.weight_scale, second);
+      saved.weight_offset = {};  // all zeros
+    }
     return saved;
   }
 
  private:
+  // Parameters of modelslim_v0 have the model's type; all others are read as they are.
   ConstView View(std::string_view suffix) {
     SharedTensor part = Get(suffix);
     if (!part) return {};
+    if (part.dtype() == DType::kBF16 || part.dtype() == DType::kF16) part = ConvertTo(part.view(), DType::kF32);
     return kept_.emplace_back(std::move(part)).view();
+  }
+
+  // The scale of every group: what the row has in common times what is left.
+  ConstView Levels(const ConstView& first, const ConstView& second) {
+    const int64_t groups = second.size() / first.size();
+    Tensor product(DType::kF32, {first.size(), groups});
+    for (int64_t i = 0; i < product.size(); ++i) {
+      product.as<float>()[i] = first.as<float>()[i / groups] * second.as<float>()[i];
+    }
+    return kept_.emplace_back(std::move(product)).view();
   }
 
   const Checkpoint& weights_;

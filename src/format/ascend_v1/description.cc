@@ -92,13 +92,40 @@ DescriptionGlobals GlobalsOf(const WrittenModel& model, const Compat& options) {
     }
   }
   if (model.linears_outside && !options.december_2025) modes.push_back(QuantMode::kFloat);
-  globals.model_quant_type = ModelQuantType(modes, options);
+  globals.model_quant_type = model.type.empty() ? ModelQuantType(modes, options) : model.type;
   FactReader reader(&globals);
   for (const PlannedFact& fact : model.facts) reader.Read(fact);
   return globals;
 }
 
+namespace {
+
+// modelslim_v0 puts what it says of the model first, and has no metadata.
+std::string V0DescriptionJson(const OutputLayout& layout, const DescriptionGlobals& globals) {
+  std::string text;
+  JsonWriter json(&text, 2);
+  json.BeginObject();
+  json.Member("version", "1.0.0");
+  json.Member("model_quant_type", globals.model_quant_type);
+  if (globals.kv_c8) {
+    json.Member("kv_cache_type", kCacheType);
+    json.Member("kv_quant_type", kCacheType);
+  }
+  if (globals.group_size > 0) {
+    json.Key("group_size");
+    json.Int(globals.group_size);
+  }
+  for (const OutputTensor& tensor : layout.tensors) {
+    if (!tensor.type.empty()) json.Member(tensor.name, tensor.type);
+  }
+  json.EndObject();
+  return text;
+}
+
+}  // namespace
+
 std::string DescriptionJson(const OutputLayout& layout, const DescriptionGlobals& globals, const Compat& options) {
+  if (options.v0) return V0DescriptionJson(layout, globals);
   std::string text;
   JsonWriter json(&text, 4);
   json.BeginObject();

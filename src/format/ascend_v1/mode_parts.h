@@ -72,11 +72,12 @@ class LinearWriter {
 
 // ---- reading
 
-Tensor ReadStatic(const SavedTensors& saved);  // the weight scale is deq_scale / input_scale
-Tensor ReadInt8(const SavedTensors& saved);    // I8, weight_scale, weight_offset ([out, 1] or [out, groups])
-Tensor ReadInt4(const SavedTensors& saved);    // the same, two rows in a byte
-Tensor ReadFp8(const SavedTensors& saved);     // F8_E4M3 with [out, 1]
-Tensor ReadMxFp8(const SavedTensors& saved);   // F8_E4M3 with U8 exponents
-Tensor ReadMxFp4(const SavedTensors& saved);   // U8 packed (or F8_E4M3, the old form), weight_dual_scale where present
+Tensor ReadStatic(const SavedTensors& saved);   // the weight scale is deq_scale / input_scale
+Tensor ReadInt8(const SavedTensors& saved);     // I8, weight_scale, weight_offset ([out, 1] or [out, groups])
+Tensor ReadInt4(const SavedTensors& saved);     // the same, two rows in a byte
+Tensor ReadAnyInt4(const SavedTensors& saved);  // the same, or two columns, as the rows of weight_scale tell
+Tensor ReadFp8(const SavedTensors& saved);      // F8_E4M3 with [out, 1]
+Tensor ReadMxFp8(const SavedTensors& saved);    // F8_E4M3 with U8 exponents
+Tensor ReadMxFp4(const SavedTensors& saved);    // U8 packed (or F8_E4M3, the old form), weight_dual_scale where present
 
 }  // namespace modelslim::ascend_v1

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "format/ascend_v1/mode_parts.h"
+#include "format/ascend_v1/v0_linears.h"
 #include "format/pack.h"
 #include "quant/numbers/mx.h"
 
@@ -115,6 +116,8 @@ constexpr InputRule kStaticInt8{Input::kStatic, ElementFormat::kInt8},
     kMx8{Input::kMx, ElementFormat::kMxFp8}, kMx4{Input::kMx, ElementFormat::kMxFp4},
     kDualMx4{Input::kDualMx, ElementFormat::kMxFp4};
 
+[[noreturn]] void OnlyOfV0(const PlannedLinear& linear);
+
 constexpr std::array<ModeRow, kQuantModeCount> kRows = {{
     {QuantMode::kFloat, Packing::kNone, Grouping::kNone, {}, AnySize, PlanFloat, nullptr, nullptr},
     {QuantMode::kW16A16S, Packing::kNone, Grouping::kNone, {}, AnySize, PlanFloat, nullptr, nullptr},
@@ -131,7 +134,15 @@ constexpr std::array<ModeRow, kQuantModeCount> kRows = {{
      WriteMxFp4Dual, ReadMxFp4},
     {QuantMode::kW4A8Dynamic, Packing::kRowPairs, Grouping::kScales, kTokenInt8, EvenRows, PlanInt4Pairs,
      WriteInt4Pairs, ReadInt4},
+    {QuantMode::kW8A8S, Packing::kNone, Grouping::kNone, kStaticInt8, OnlyOfV0, nullptr, nullptr, ReadStatic},
+    {QuantMode::kW4A16, Packing::kAny, Grouping::kScales, {}, OnlyOfV0, nullptr, nullptr, ReadAnyInt4},
 }};
+
+// Modes that only the files of modelslim_v0 have.
+[[noreturn]] void OnlyOfV0(const PlannedLinear& linear) {
+  throw Error(ErrorCode::kUnsupported,
+              linear.name + ": " + std::string(QuantModeName(linear.mode)) + " is a type of modelslim_v0 alone");
+}
 
 void Require(bool fits, const PlannedLinear& linear, const std::string& what, int64_t found) {
   if (fits) return;
@@ -206,6 +217,7 @@ bool DeqScaleAsI64(DType model_dtype, const Compat& options) {
 }
 
 std::vector<OutputTensor> PlanLinear(const PlannedLinear& linear, DType model_dtype, const Compat& options) {
+  if (options.v0) return V0LinearTensors(linear, model_dtype);
   const ModeRow& row = RowOf(linear.mode);
   row.check(linear);
   if (linear.group_size > 0) {

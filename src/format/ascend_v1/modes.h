@@ -13,7 +13,7 @@
 namespace modelslim::ascend_v1 {
 
 // How codes of fewer than 8 bits share a byte.
-enum class Packing : uint8_t { kNone, kRowPairs, kColumnPairs };
+enum class Packing : uint8_t { kNone, kRowPairs, kColumnPairs, kAny /* shapes tell which */ };
 // Which tensor tells the size of a group.
 enum class Grouping : uint8_t {
   kNone,      // the parameters are those of whole rows

@@ -141,6 +141,15 @@ Tensor ReadInt4(const SavedTensors& saved) {
   return Scaled(codes.view(), ReadScales(saved, 2 * weight.rows(), weight.cols()), Integers(codes.view()));
 }
 
+Tensor ReadAnyInt4(const SavedTensors& saved) {
+  const ConstView& weight = saved.weight;
+  CheckMatrix(weight, {DType::kI8}, "I8 [out / 2, in] or [out, in / 2]");
+  if (saved.weight_scale.data == nullptr || saved.weight_scale.shape.front() != weight.rows()) return ReadInt4(saved);
+  const Tensor codes = UnpackFp4Columns({weight.data, DType::kU8, weight.shape});
+  const auto value = [q = codes.as<uint8_t>()](int64_t i) { return static_cast<float>(q[i] < 8 ? q[i] : q[i] - 16); };
+  return Scaled(codes.view(), ReadScales(saved, weight.rows(), 2 * weight.cols()), value);
+}
+
 Tensor ReadFp8(const SavedTensors& saved) {
   const ConstView& weight = saved.weight;
   CheckMatrix(weight, {DType::kF8E4M3}, "F8_E4M3 [out, in]");

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "format/ascend_v1/mode_parts.h"
+#include "format/ascend_v1/v0_linears.h"
 #include "format/pack.h"
 
 namespace modelslim::ascend_v1 {
@@ -66,6 +67,7 @@ void LinearWriter::MxFp4() {
 }
 
 void WriteLinear(QuantizedLinear linear, DType model_dtype, const Compat& options, const TensorSink& sink) {
+  if (options.v0) return WriteV0Linear(std::move(linear), model_dtype, sink);
   const ModeRow& row = RowOf(linear.mode);
   MODELSLIM_CHECK(row.write != nullptr);
   LinearWriter writer(linear, model_dtype, options, sink);

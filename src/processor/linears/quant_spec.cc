@@ -28,9 +28,15 @@ ElementFormat FormatOf(QDType dtype) {
 
 WeightMethod MethodOf(const QConfig& weight) {
   constexpr std::pair<std::string_view, WeightMethod> kNames[] = {
-      {"minmax", WeightMethod::kMinMax},           {"ssz", WeightMethod::kSsz},
-      {"mse_round", WeightMethod::kMseRound},      {"ceil_x", WeightMethod::kCeilX},
-      {"fouroversix", WeightMethod::kFourOverSix}, {"dualscale", WeightMethod::kDualScale}};
+      {"minmax", WeightMethod::kMinMax},
+      {"ssz", WeightMethod::kSsz},
+      {"mse_round", WeightMethod::kMseRound},
+      {"ceil_x", WeightMethod::kCeilX},
+      {"fouroversix", WeightMethod::kFourOverSix},
+      {"dualscale", WeightMethod::kDualScale},
+      {"outliers_of_matrix", WeightMethod::kOutliersOfMatrix},
+      {"outliers_of_row", WeightMethod::kOutliersOfRow},
+      {"outliers_by_sigma", WeightMethod::kOutliersBySigma}};
   for (const auto& [name, method] : kNames) {
     if (name == weight.method) return method;
   }
@@ -70,6 +76,9 @@ WeightSpec ToWeightSpec(const QConfig& weight) {
   spec.scope = weight.scope == QScope::kPerBlock    ? WeightScope::kPerBlock
                : weight.scope == QScope::kDualScale ? WeightScope::kDualScale
                                                     : WeightScope::kPerChannel;
+  spec.symmetric = weight.symmetric;
+  if (weight.scope == QScope::kPerGroup) spec.group_size = weight.ext.group_size.value_or(kDefaultGroup);
+  spec.outlier_fraction = weight.ext.outlier_fraction;
   if (weight.ext.step) spec.ssz_steps = static_cast<int>(*weight.ext.step);
   spec.dual_block_size = weight.ext.dual_block_size.value_or(0);
   spec.ceil_x = static_cast<float>(weight.ext.ceil_x_value);
@@ -110,9 +119,9 @@ ActivationSpec ToActivationSpec(const QConfig& act) {
   return spec;
 }
 
-LinearQuantSpec ToQuantSpec(const LinearQConfig& qconfig, const std::string& by) {
+LinearQuantSpec ToQuantSpec(const LinearQConfig& qconfig, const std::string& by, std::optional<QuantMode> written_as) {
   LinearQuantSpec spec;
-  spec.mode = ModeOf(qconfig);
+  spec.mode = written_as ? *written_as : ModeOf(qconfig);
   spec.by = by;
   spec.weight_only = !qconfig.act || qconfig.act->dtype == QDType::kFloat;
   if (!spec.weight_only) spec.activation = ToActivationSpec(*qconfig.act);

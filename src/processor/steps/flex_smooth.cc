@@ -198,7 +198,10 @@ class FlexAwqSsz : public FlexStep {
 }  // namespace
 
 std::unique_ptr<Processor> MakeFlexSmooth(const ProcessorConfig& config) {
-  return std::make_unique<FlexSmooth>(config, *config.As<FlexSmoothConfig>());
+  const FlexSmoothConfig& own = *config.As<FlexSmoothConfig>();
+  auto step = std::make_unique<FlexSmooth>(config, own);
+  if (own.norms_first) step->PutNormsFirst();
+  return step;
 }
 
 std::unique_ptr<Processor> MakeFlexAwqSsz(const ProcessorConfig& config) {

@@ -2,12 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 
 namespace modelslim {
 
 std::vector<Subgraph> GroupStep::Select(const Family& family, int block) const {
-  return SelectSubgraphs(family, block, types_, select_);
+  std::vector<Subgraph> groups = SelectSubgraphs(family, block, types_, select_);
+  if (norms_first_) {
+    std::stable_partition(groups.begin(), groups.end(),
+                          [](const Subgraph& group) { return group.type == SubgraphType::kNormLinear; });
+  }
+  return groups;
 }
 
 std::vector<std::string> GroupStep::Rewrites(const Family& family) const {

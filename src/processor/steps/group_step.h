@@ -25,6 +25,9 @@ class GroupStep : public Processor {
   GroupStep(const ProcessorConfig& config, std::vector<SubgraphType> types, Selection select)
       : Processor(config), types_(std::move(types)), select_(std::move(select)) {}
 
+  // The groups behind norms are smoothed before the others, and not after them.
+  void PutNormsFirst() { norms_first_ = true; }
+
   bool NeedsData() const override { return true; }
   std::vector<std::string> Rewrites(const Family& family) const override;
   // Groups of the family are there at all; PlanGroup for each of those selected.
@@ -48,6 +51,7 @@ class GroupStep : public Processor {
  private:
   std::vector<SubgraphType> types_;
   Selection select_;
+  bool norms_first_ = false;
   std::vector<Subgraph> groups_;
   std::map<std::string, std::unique_ptr<GroupObserver>> observers_;  // by the Linear they stand at
 };

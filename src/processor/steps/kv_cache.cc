@@ -82,13 +82,12 @@ class KvSmooth : public Processor, public KvObserver {
   std::map<std::string, ChannelStats> keys_;
 };
 
-class DynamicCache : public Processor, public KvObserver {
+// What every form of the int8 cache leaves in the output.
+class CacheStep : public Processor {
  public:
-  DynamicCache(const ProcessorConfig& config, const DynamicCacheConfig& own)
-      : Processor(config), spec_(ToActivationSpec(own.qconfig)), select_(own.select) {}
+  CacheStep(const ProcessorConfig& config, const Selection& select) : Processor(config), select_(select) {}
 
   bool NeedsData() const override { return true; }
-  KvObserver* kv_observer() override { return this; }
 
   void Plan(const Family& family, ModelPlan& plan) const override {
     for (const BlockInfo& block : family.layout().blocks) {
@@ -98,45 +97,12 @@ class DynamicCache : public Processor, public KvObserver {
     }
   }
 
-  void PlanKvTypes(const std::string& attention, DType keys, DType values, ModelPlan& plan) const override {
-    if (!select_.Selects(attention)) return;
-    for (PlannedFact& fact : plan.decisions.facts) {
-      auto* const scales = std::get_if<PlannedKvScales>(&fact.what);
-      if (scales == nullptr || fact.module != attention) continue;
-      scales->key_dtype = keys;
-      scales->value_dtype = values;
-    }
-  }
-
-  void Preprocess(Block&, RunState&) override { observed_.clear(); }
-
-  void Observe(const std::string& attention, const ConstView& keys, const ConstView& values,
-               const RowGroups& groups) override {
-    if (!select_.Selects(attention)) return;
-    auto& [key, value] =
-        observed_.try_emplace(attention, ActivationQuantizer(spec_), ActivationQuantizer(spec_)).first->second;
-    key.Calibrate(keys, groups.offsets, View{});
-    value.Calibrate(values, groups.offsets, View{});
-  }
-
-  void Postprocess(Block& block, RunState& state) override {
-    for (const std::string& attention : block.info().attention) {
-      if (!select_.Selects(attention)) continue;
-      const auto seen = observed_.find(attention);
-      if (seen == observed_.end()) {
-        throw Error(ErrorCode::kSpec, path() + ": no keys and values were seen in " + attention,
-                    "use a calibration set with at least one sample");
-      }
-      state.facts[attention].push_back(
-          KvScales{KeyOf(attention), ValueOf(attention), *seen->second.first.params(), *seen->second.second.params()});
-    }
-    observed_.clear();
-  }
-
- private:
+ protected:
+  bool Selects(const std::string& attention) const { return select_.Selects(attention); }
   static std::string KeyOf(const std::string& attention) { return attention + ".k_proj"; }
   static std::string ValueOf(const std::string& attention) { return attention + ".v_proj"; }
 
+ private:
   // The types are those of the states, which PlanKvTypes() tells.
   void PlanAttention(const BlockInfo& block, const std::string& attention, DType model_dtype, ModelPlan& plan) const {
     PlannedKvScales scales{KeyOf(attention), ValueOf(attention), 0, 0, model_dtype, model_dtype};
@@ -153,9 +119,117 @@ class DynamicCache : public Processor, public KvObserver {
     plan.decisions.facts.push_back({attention, std::move(scales)});
   }
 
-  ActivationSpec spec_;
   Selection select_;
+};
+
+class DynamicCache : public CacheStep, public KvObserver {
+ public:
+  DynamicCache(const ProcessorConfig& config, const DynamicCacheConfig& own)
+      : CacheStep(config, own.select), spec_(ToActivationSpec(own.qconfig)) {}
+
+  KvObserver* kv_observer() override { return this; }
+
+  void PlanKvTypes(const std::string& attention, DType keys, DType values, ModelPlan& plan) const override {
+    if (!Selects(attention)) return;
+    for (PlannedFact& fact : plan.decisions.facts) {
+      auto* const scales = std::get_if<PlannedKvScales>(&fact.what);
+      if (scales == nullptr || fact.module != attention) continue;
+      scales->key_dtype = keys;
+      scales->value_dtype = values;
+    }
+  }
+
+  void Preprocess(Block&, RunState&) override { observed_.clear(); }
+
+  void Observe(const std::string& attention, const ConstView& keys, const ConstView& values,
+               const RowGroups& groups) override {
+    if (!Selects(attention)) return;
+    auto& [key, value] =
+        observed_.try_emplace(attention, ActivationQuantizer(spec_), ActivationQuantizer(spec_)).first->second;
+    key.Calibrate(keys, groups.offsets, View{});
+    value.Calibrate(values, groups.offsets, View{});
+  }
+
+  void Postprocess(Block& block, RunState& state) override {
+    for (const std::string& attention : block.info().attention) {
+      if (!Selects(attention)) continue;
+      const auto seen = observed_.find(attention);
+      if (seen == observed_.end()) {
+        throw Error(ErrorCode::kSpec, path() + ": no keys and values were seen in " + attention,
+                    "use a calibration set with at least one sample");
+      }
+      state.facts[attention].push_back(
+          KvScales{KeyOf(attention), ValueOf(attention), *seen->second.first.params(), *seen->second.second.params()});
+    }
+    observed_.clear();
+  }
+
+ private:
+  ActivationSpec spec_;
   std::map<std::string, std::pair<ActivationQuantizer, ActivationQuantizer>> observed_;
+};
+
+// A float Linear whose output is looked at.
+class WatchedForward : public LinearForward {
+ public:
+  explicit WatchedForward(ChannelStats& stats) : stats_(stats) {}
+
+  std::shared_ptr<ActivationStage>& activation() override { return none_; }
+  Tensor Apply(LinearModule& module, const ConstView& x) override {
+    Tensor y = module.FloatForward(x);
+    stats_.Observe(std::as_const(y).view());
+    return y;
+  }
+  void Release(LinearModule&, Keep) override {}
+
+ private:
+  ChannelStats& stats_;
+  std::shared_ptr<ActivationStage> none_;
+};
+
+// modelslim_v0: symmetric, from the largest magnitude of all samples, of what the projections put out in the float
+// model. The parameters have the model's type.
+class ProjectedCache : public CacheStep {
+ public:
+  ProjectedCache(const ProcessorConfig& config, const DynamicCacheConfig& own) : CacheStep(config, own.select) {}
+
+  void Preprocess(Block& block, RunState&) override {
+    seen_.clear();
+    for (const std::string& attention : block.info().attention) {
+      if (!Selects(attention)) continue;
+      for (const std::string& name : {KeyOf(attention), ValueOf(attention)}) {
+        LinearModule& projection = *block.FindLinear(name);
+        MODELSLIM_CHECK(projection.forward() == nullptr);  // nothing is quantized yet
+        projection.forward() = std::make_unique<WatchedForward>(seen_[name]);
+      }
+    }
+  }
+
+  void Postprocess(Block& block, RunState& state) override {
+    const DType dtype = state.family.layout().dtype;
+    for (const std::string& attention : block.info().attention) {
+      if (!Selects(attention)) continue;
+      const std::string key = KeyOf(attention), value = ValueOf(attention);
+      for (const std::string& name : {key, value}) block.FindLinear(name)->forward().reset();
+      state.facts[attention].push_back(
+          KvScales{key, value, Parameters(seen_.at(key), dtype), Parameters(seen_.at(value), dtype)});
+    }
+    seen_.clear();
+  }
+
+ private:
+  static AffineTable Parameters(const ChannelStats& seen, DType dtype) {
+    const Channels largest = seen.AbsMax();
+    Channels least = largest;
+    for (float& each : least.values) each = -each;
+    AffineTable params =
+        TableFromRanges(least.values, largest.values, largest.dtype, IntFormat{8, true}, ParamAxis::kColumn);
+    params.offset.clear();
+    params.dtype = dtype;
+    return params;
+  }
+
+  std::map<std::string, ChannelStats> seen_;
 };
 
 }  // namespace
@@ -165,7 +239,9 @@ std::unique_ptr<Processor> MakeKvSmooth(const ProcessorConfig& config) {
 }
 
 std::unique_ptr<Processor> MakeDynamicCache(const ProcessorConfig& config) {
-  return std::make_unique<DynamicCache>(config, *config.As<DynamicCacheConfig>());
+  const DynamicCacheConfig& own = *config.As<DynamicCacheConfig>();
+  if (own.before_rope) return std::make_unique<ProjectedCache>(config, own);
+  return std::make_unique<DynamicCache>(config, own);
 }
 
 }  // namespace modelslim

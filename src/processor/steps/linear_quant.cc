@@ -19,7 +19,7 @@ namespace {
 class LinearQuant : public Processor {
  public:
   LinearQuant(const ProcessorConfig& config, const LinearQuantConfig& own)
-      : Processor(config), select_(own.select), spec_(ToQuantSpec(own.qconfig, config.path)) {}
+      : Processor(config), select_(own.select), spec_(ToQuantSpec(own.qconfig, config.path, own.written_as)) {}
 
   bool NeedsData() const override { return spec_.NeedsData(); }
   // With descent the next block is fitted to what this one really puts out.
@@ -30,6 +30,12 @@ class LinearQuant : public Processor {
       for (const ModuleInfo& module : block.modules) {
         if (TakesLinear(select_, module)) PlanLinear(module, plan);
       }
+    }
+    // What is outside of the blocks has to be named; no pattern reaches it.
+    for (const ModuleInfo& module : family.layout().rest) {
+      if (module.kind != ModuleKind::kLinear || !select_.names || !select_.Selects(module.name)) continue;
+      plan.decisions.linears.try_emplace(module.name);
+      PlanLinear(module, plan);
     }
     if (!spec_.gptq) return;
     plan.notes.Inform(path(),
@@ -115,8 +121,9 @@ class LinearQuant : public Processor {
     }
     decision.mode = spec_.mode;
     decision.by = path();
-    if (spec_.gptq) decision.group_size = spec_.gptq->group_size;
-    if (spec_.descent) decision.group_size = spec_.descent->group_size;
+    decision.group_size = spec_.gptq      ? spec_.gptq->group_size
+                          : spec_.descent ? spec_.descent->group_size
+                                          : spec_.weight.group_size;
     if (spec_.mode == QuantMode::kW4A4MXFP4DualScale) decision.group_size = spec_.weight.dual_block_size;
   }
 

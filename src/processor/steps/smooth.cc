@@ -18,6 +18,7 @@ struct SmoothOptions {
   // 26.1.0: smooth_quant gives every norm it touches a bias, iter_smooth only where there is a shift or one was there
   // before.
   bool always_norm_bias = false;
+  bool magnitudes = false;  // see IterSmoothConfig
 };
 
 class StatsObserver : public GroupObserver {
@@ -78,8 +79,8 @@ class SmoothStep : public GroupStepOf<StatsObserver> {
     const ChannelStats& stats = observer.stats();
     const bool norm_linear = group.type == SubgraphType::kNormLinear;
     const bool shifted = norm_linear && !options_.symmetric;
-    const Channels a = shifted ? stats.ShiftedAbsMax() : stats.AbsMax();
-    const auto statistic = norm_linear ? WeightStatistic::kAbsMax : WeightStatistic::kSignedMax;
+    const Channels a = shifted && !options_.magnitudes ? stats.ShiftedAbsMax() : stats.AbsMax();
+    const auto statistic = norm_linear || options_.magnitudes ? WeightStatistic::kAbsMax : WeightStatistic::kSignedMax;
     const Channels w = ClampWeightStatistic(ColumnMax(TargetWeights(block, group), statistic));
     const Channels scale = IterSmoothScale(a, w, options_.alpha, options_.scale_min);
     if (group.type == SubgraphType::kOv) {
@@ -134,7 +135,10 @@ std::unique_ptr<Processor> MakeIterSmooth(const ProcessorConfig& config) {
   options.alpha = own.alpha;
   options.scale_min = static_cast<float>(own.scale_min);
   options.symmetric = own.symmetric;
-  return std::make_unique<SmoothStep>(config, own.enable_subgraph_type, own.select, options);
+  options.magnitudes = own.magnitudes;
+  auto step = std::make_unique<SmoothStep>(config, own.enable_subgraph_type, own.select, options);
+  if (own.norms_first) step->PutNormsFirst();
+  return step;
 }
 
 }  // namespace modelslim

@@ -12,6 +12,7 @@
 #include "quant/numbers/row_magnitude.h"
 #include "quant/weights/fp8_rows.h"
 #include "quant/weights/mx_weight.h"
+#include "quant/weights/outlier_rows.h"
 #include "quant/weights/row_kernels.h"
 #include "quant/weights/ssz.h"
 #include "tensor/fp8.h"
@@ -20,6 +21,10 @@ namespace modelslim {
 namespace {
 
 bool IsMx(ElementFormat format) { return format == ElementFormat::kMxFp8 || format == ElementFormat::kMxFp4; }
+bool HasOutliers(WeightMethod method) {
+  return method == WeightMethod::kOutliersOfMatrix || method == WeightMethod::kOutliersOfRow ||
+         method == WeightMethod::kOutliersBySigma;
+}
 bool IsInt(ElementFormat format) { return format == ElementFormat::kInt8 || format == ElementFormat::kInt4; }
 int BitsOf(ElementFormat format) { return format == ElementFormat::kInt4 ? 4 : 8; }
 
@@ -32,14 +37,43 @@ Tensor ScaleTensor(const std::vector<float>& scales, DType dtype) {
   return made;
 }
 
+// Minmax in its general form.
+QuantizedWeight QuantizeGroups(const ConstView& w, const WeightSpec& spec) {
+  const int64_t rows = w.rows(), cols = w.cols(), width = spec.group_size > 0 ? spec.group_size : cols;
+  const IntFormat format{BitsOf(spec.format), spec.symmetric};
+  std::vector<float> low(static_cast<size_t>(w.size() / width)), high(low.size());
+  const int64_t groups = cols / width, bytes = width * static_cast<int64_t>(DTypeSize(w.dtype));
+  ParallelRanges(rows, RowGrain(cols), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * groups; i < end * groups; ++i) {
+      const Range range = RangeOf({static_cast<const std::byte*>(w.data) + i * bytes, w.dtype, {1, width}});
+      low[static_cast<size_t>(i)] = range.min;
+      high[static_cast<size_t>(i)] = range.max;
+    }
+  });
+  const ParamAxis axis = spec.group_size > 0 ? ParamAxis::kGroup : ParamAxis::kRow;
+  const AffineTable table = TableFromRanges(low, high, w.dtype, format, axis, spec.group_size);
+  QuantizedWeight result;
+  result.codes = Tensor(DType::kI8, w.shape);
+  Quantize(w, table, format, result.codes.view());
+  result.scale = ScaleTensor(table.scale, w.dtype);
+  if (!spec.symmetric) result.offset = ScaleTensor(table.offset, w.dtype);
+  result.group_size = spec.group_size;
+  if (spec.group_size == 0) return result;
+  result.scale.Reshape({rows, groups});
+  if (result.offset) result.offset.Reshape({rows, groups});
+  return result;
+}
+
 QuantizedWeight QuantizeInt(const ConstView& w, const WeightSpec& spec) {
+  if (!spec.symmetric || spec.group_size > 0) return QuantizeGroups(w, spec);
   const int64_t rows = w.rows(), cols = w.cols();
   const int bits = BitsOf(spec.format);
   QuantizedWeight result;
   result.codes = Tensor(DType::kI8, w.shape);
   int8_t* q = result.codes.as<int8_t>();
-  if (spec.method == WeightMethod::kSsz) {
-    AffineTable table{ParamAxis::kRow, w.dtype, SszScales(w, bits, spec), {}, 0};
+  if (spec.method == WeightMethod::kSsz || HasOutliers(spec.method)) {
+    const bool ssz = spec.method == WeightMethod::kSsz;
+    AffineTable table{ParamAxis::kRow, w.dtype, ssz ? SszScales(w, bits, spec) : OutlierScales(w, spec), {}, 0};
     Quantize(w, table, IntFormat{bits, true}, result.codes.view());
     result.scale = ScaleTensor(table.scale, w.dtype);
     return result;
@@ -95,6 +129,11 @@ void CheckMethod(const WeightSpec& spec) {
     case WeightMethod::kFourOverSix:
       if (!fp4) Refuse("methods ceil_x and fouroversix work on mxfp4 only", "use dtype mxfp4 or method minmax");
       return;
+    case WeightMethod::kOutliersOfMatrix:
+    case WeightMethod::kOutliersOfRow:
+    case WeightMethod::kOutliersBySigma:
+      if (spec.format != ElementFormat::kInt8) Refuse("outliers keep their codes in int8 only", "use dtype int8");
+      return;
     case WeightMethod::kDualScale:
       if (spec.scope != WeightScope::kDualScale)
         Refuse("method dualscale needs scope dual_scale", "set scope: dual_scale");
@@ -110,6 +149,15 @@ void CheckWeightSpec(const WeightSpec& spec, int64_t in) {
   if (mx && spec.scope == WeightScope::kPerChannel) Refuse("MX formats have scope per_block", "set scope: per_block");
   if (!mx && spec.scope != WeightScope::kPerChannel)
     Refuse("integers and fp8 have scope per_channel", "set scope: per_channel");
+  const bool general = !spec.symmetric || spec.group_size > 0;
+  if (general && (!IsInt(spec.format) || spec.method != WeightMethod::kMinMax)) {
+    Refuse("offsets and groups of columns go with integers by minmax only", "use symmetric per_channel weights");
+  }
+  if (in > 0 && spec.group_size > 0 && in % spec.group_size != 0) {
+    Refuse("the group size " + std::to_string(spec.group_size) + " does not divide " + std::to_string(in) +
+               " input columns",
+           "choose a group size that divides them");
+  }
   if (dual && (spec.format != ElementFormat::kMxFp4 || spec.method != WeightMethod::kDualScale)) {
     Refuse("scope dual_scale needs dtype mxfp4 and method dualscale", "set both, or use scope: per_block");
   }

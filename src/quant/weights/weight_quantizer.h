@@ -13,8 +13,19 @@ namespace modelslim {
 
 enum class ElementFormat : uint8_t { kInt8, kInt4, kFp8E4M3, kMxFp8, kMxFp4 };
 enum class WeightScope : uint8_t { kPerChannel, kPerBlock, kDualScale };
-// kMinMax: every format. kSsz: int8, int4. kMseRound: mxfp8. kCeilX, kFourOverSix, kDualScale: mxfp4.
-enum class WeightMethod : uint8_t { kMinMax, kSsz, kMseRound, kCeilX, kFourOverSix, kDualScale };
+// kMinMax: every format. kSsz: int8, int4. kMseRound: mxfp8. kCeilX, kFourOverSix, kDualScale: mxfp4. kOutliers...:
+// int8 (see outlier_rows.h).
+enum class WeightMethod : uint8_t {
+  kMinMax,
+  kSsz,
+  kMseRound,
+  kCeilX,
+  kFourOverSix,
+  kDualScale,
+  kOutliersOfMatrix,
+  kOutliersOfRow,
+  kOutliersBySigma
+};
 
 // The divisors that kCeilX tries: min, min + step, ..., as many as fit into the range by the reference's count (rounded
 // to the nearest, halves to even, so that the last may lie beyond max).
@@ -27,6 +38,10 @@ struct WeightSpec {
   WeightScope scope = WeightScope::kPerChannel;
   ElementFormat format = ElementFormat::kInt8;
   WeightMethod method = WeightMethod::kMinMax;
+  // kMinMax of integers: with offsets; columns that share a scale and an offset (0: all of a row; else it divides
+  // `in`).
+  bool symmetric = true;
+  int64_t group_size = 0;
   int ssz_steps = 50;
   // The type of dequantized values while SSZ measures its error: f32 when the weight is quantized without a forward
   // pass, the dtype of the layer's input when the first calibration forward triggers it.
@@ -35,9 +50,10 @@ struct WeightSpec {
   // Instead of it: the first candidate whose error of the whole matrix (the mean of squares, in the weight's dtype) is
   // smallest.
   std::optional<CeilXSearch> ceil_x_search = std::nullopt;
-  int64_t dual_block_size = 0;   // kDualScale: columns that share an outer scale; a multiple of 32 that divides `in`
-  bool december_2025 = false;    // exponent and element rules of MX, and SSZ's denominator, as of December 2025
-  bool keep_fp8_values = false;  // fp8: keep the values before their rounding to 8 bits (see QuantizedWeight::values)
+  double outlier_fraction = 0.01;  // kOutliersOfMatrix, kOutliersOfRow
+  int64_t dual_block_size = 0;     // kDualScale: columns that share an outer scale; a multiple of 32 that divides `in`
+  bool december_2025 = false;      // exponent and element rules of MX, and SSZ's denominator, as of December 2025
+  bool keep_fp8_values = false;    // fp8: keep the values before their rounding to 8 bits (see QuantizedWeight::values)
 };
 
 // Throws Error(kUnsupported) when scope, format and method do not belong together, Error(kSchema) when a number is out

@@ -1,4 +1,4 @@
-#include "app/fnmatch.h"
+#include "config/patterns/fnmatch.h"
 
 #include <gtest/gtest.h>
 
