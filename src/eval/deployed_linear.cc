@@ -11,6 +11,8 @@
 #include "kernels/gemm.h"
 #include "kernels/integer_product.h"
 #include "kernels/multiversion.h"
+#include "quant/numbers/mx.h"
+#include "tensor/fp8.h"
 
 namespace modelslim {
 namespace {
@@ -60,6 +62,42 @@ IntegerInput Round(const DeployedActivation& activation, bool fixed, const Const
     }
   });
   return made;
+}
+
+// To the nearest E2M1 number, ties to the even mantissa; 6 is the largest.
+float RoundFp4(float x) {
+  const float size = std::min(std::fabs(x), 6.0f);
+  const float step = std::ldexp(1.0f, std::ilogb(std::max(size, 1.0f)) - 1);
+  return std::copysign(std::nearbyint(size / step) * step, x);
+}
+
+float RoundFp8(float x) { return E4M3ToF32(F32ToE4M3(std::min(std::max(x, -448.0f), 448.0f))); }
+
+// `n` numbers that share a scale.
+void RoundRun(const float* x, int64_t n, float scale, bool fp4, float* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = (fp4 ? RoundFp4(x[i] / scale) : RoundFp8(x[i] / scale)) * scale;
+}
+
+// What servers make of the input of FP8 and MX layers: a scale for each token, the largest by 448; or blocks of 32 with
+// the power of two that brings the largest to the top binade of the type.
+void RoundFloats(bool mx, bool fp4, const ConstView& x, const View& out) {
+  const int64_t cols = x.cols();
+  ParallelRanges(x.rows(), std::max<int64_t>(1, 16384 / std::max<int64_t>(1, cols)), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const float* const own = x.as<float>() + row * cols;
+      float* const result = out.as<float>() + row * cols;
+      if (!mx) {
+        RoundRun(own, cols, std::max(LargestOf(own, cols), 1e-12f) / 448.0f, fp4, result);
+        continue;
+      }
+      for (int64_t at = 0; at < cols; at += kMxBlock) {
+        const int64_t n = std::min(kMxBlock, cols - at);
+        const float largest = std::max(LargestOf(own + at, n), 0x1p-126f);
+        const int exponent = std::clamp(std::ilogb(largest) - (fp4 ? 2 : 8), -127, 127);
+        RoundRun(own + at, n, std::ldexp(1.0f, exponent), fp4, result + at);
+      }
+    }
+  });
 }
 
 MODELSLIM_MULTIVERSION void FinishStatic(const int32_t* sums, const int32_t* add, const float* scale, int64_t n,
@@ -139,8 +177,14 @@ class DeployedForward : public LinearForward {
     const ConstView bias = own_.bias ? std::as_const(own_.bias).view() : ConstView{};
     if (own_.weight_only) return floats_->Apply(x, bias, y);
     Tensor rounded(DType::kF32, x.shape);
-    const int64_t all[] = {0, x.rows()};
-    FakeQuantizeDeployed(own_.activation, x, all, rounded.view());
+    const ActivationSpec& spec = own_.activation.spec;
+    const bool mx = spec.scope == ActivationScope::kPerBlock, fp8 = spec.format == ElementFormat::kFp8E4M3;
+    if ((mx || fp8) && x.dtype == DType::kF32) {
+      RoundFloats(mx, spec.format == ElementFormat::kMxFp4, x, rounded.view());
+    } else {
+      const int64_t all[] = {0, x.rows()};
+      FakeQuantizeDeployed(own_.activation, x, all, rounded.view());
+    }
     floats_->Apply(std::as_const(rounded).view(), bias, y);
   }
 
