@@ -37,7 +37,9 @@ std::unique_ptr<Block> Stream::MakeBlock(int index) const {
   return block;
 }
 
-void Stream::Embed() { SamplePass{*model_.family, batch_, memory_.chunks.front(), memory_.keep, *rest_}.Embed(*files_[at_]); }
+void Stream::Embed() {
+  SamplePass{*model_.family, batch_, memory_.chunks.front(), memory_.keep, *rest_}.Embed(*files_[at_]);
+}
 
 void Stream::Forward(int index) {
   const std::unique_ptr<Block> block = MakeBlock(index);
@@ -45,7 +47,8 @@ void Stream::Forward(int index) {
   if (model_.deployed != nullptr) cache.emplace(model_.deployed->output(), *block);
   Onlookers onlookers;
   if (cache && !cache->empty()) onlookers.kv = &*cache;
-  SamplePass{*model_.family, batch_, memory_.chunks.front(), memory_.keep, *rest_}.Forward(*block, onlookers, *files_[at_], files_[1 - at_].get());
+  SamplePass{*model_.family, batch_, memory_.chunks.front(), memory_.keep, *rest_}.Forward(
+      *block, onlookers, *files_[at_], files_[1 - at_].get());
   at_ = 1 - at_;
 }
 
