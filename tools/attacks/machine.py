@@ -143,7 +143,9 @@ LIMITS = {
 def limits(case):
     """Limits of a shell or a container. What is too little is said; what is done before is kept."""
     it = Reference(case, case.rng.choice(["llama", "moe", "long"]))
-    name = case.rng.choice([name for name in LIMITS if not (case.program.sanitized and name in ("RLIMIT_AS", "RLIMIT_DATA"))])
+    # Sanitizers need address space for themselves, and descriptors to find out what memory can be read.
+    unfit = ("RLIMIT_AS", "RLIMIT_DATA", "RLIMIT_NOFILE") if case.program.sanitized else ()
+    name = case.rng.choice([name for name in LIMITS if name not in unfit])
     setting = Setting({getattr(resource, name): case.rng.randint(*LIMITS[name])})
     if name == "RLIMIT_STACK" and case.program.sanitized:
         return
