@@ -1,6 +1,7 @@
 #include "base/parallel.h"
 
 #include <sched.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
@@ -55,12 +56,30 @@ void YieldUntil(const Done& done) {
   for (int i = 0; i < kLooks && !done(); ++i) std::this_thread::yield();
 }
 
+// Address space that stacks do not take, given back when all threads stand: what is left of a limit (ulimit -v) has to
+// do for the work, and the C library ends the program where a thread finds none.
+class Room {
+ public:
+  Room() : at_(mmap(nullptr, kBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {}
+  ~Room() {
+    if (is_there()) munmap(at_, kBytes);
+  }
+  Room(const Room&) = delete;
+  Room& operator=(const Room&) = delete;
+  bool is_there() const { return at_ != MAP_FAILED; }
+
+ private:
+  static constexpr size_t kBytes = size_t{64} << 20;
+  void* at_;
+};
+
 class Pool {
  public:
   explicit Pool(int threads) {
     workers_.resize(static_cast<size_t>(threads - 1));  // before the first one runs: nothing may throw from then on
     size_t started = 0;
-    while (started < workers_.size() && TryStartThread(workers_[started], [this] { Work(); })) ++started;
+    const Room room;
+    while (room.is_there() && started < workers_.size() && TryStartThread(workers_[started], [this] { Work(); })) ++started;
     workers_.resize(started);
   }
 
