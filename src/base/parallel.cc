@@ -79,7 +79,8 @@ class Pool {
     workers_.resize(static_cast<size_t>(threads - 1));  // before the first one runs: nothing may throw from then on
     size_t started = 0;
     const Room room;
-    while (room.is_there() && started < workers_.size() && TryStartThread(workers_[started], [this] { Work(); })) ++started;
+    while (room.is_there() && started < workers_.size() && TryStartThread(workers_[started], [this] { Work(); }))
+      ++started;
     workers_.resize(started);
   }
 
