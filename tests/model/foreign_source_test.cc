@@ -127,8 +127,6 @@ TEST(QuantizedSourceTest, IsRecognizedByConfigAndByNames) {
        "gptq"},
       {"gptq without the key", replace(".qweight", DType::kI32, {1, 2}), "{}", "GPTQ or AWQ"},
       {"scales alone", replace(".scales", DType::kF32, {1, 2}), "{}", "GPTQ, AWQ or MLX"},
-      {"nested key", replace(".weight_packed", DType::kI32, {1, 2}),
-       R"({"text_config": {"quantization_config": {"quant_method": "compressed-tensors"}}})", "compressed-tensors"},
       {"mlx", store(DType::kU32, ".scales", DType::kBF16, {2, 1}), R"({"quantization": {"bits": 4, "mode": "affine"}})",
        "affine"},
       {"bitsandbytes", store(DType::kU8, ".weight.absmax", DType::kF32, {1}), "{}", "bitsandbytes"},
@@ -136,8 +134,7 @@ TEST(QuantizedSourceTest, IsRecognizedByConfigAndByNames) {
       {"fp8 per channel", store(DType::kF8E4M3, ".weight_scale", DType::kBF16, {2, 1}),
        R"({"quantization_config": {"quant_method": "compressed-tensors"}})", "compressed-tensors"},
       {"fp8 of one scale", store(DType::kF8E4M3, ".weight_scale_inv", DType::kF32, {}),
-       R"({"quantization_config": {"quant_method": "fp8"}})", "fp8"},
-      {"fp8 without scales", store(DType::kF8E4M3, "", DType::kF32, {}), "{}", "F8_E4M3 weights"},
+       R"({"quantization_config": {"quant_method": "fp8"}})", ""},  // read as floats
       {"block fp8", store(DType::kF8E4M3, ".weight_scale_inv", DType::kF32, {1, 1}),
        R"({"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}})", ""},
       {"a float model with a scale of its own",
@@ -163,6 +160,25 @@ TEST(QuantizedSourceTest, IsRecognizedByConfigAndByNames) {
     const Error error = ErrorOf([&] { RefuseQuantizedSource(config, checkpoint, SourceForms(checkpoint, config)); });
     EXPECT_THAT(error.what(), AllOf(HasSubstr("already quantized"), HasSubstr(each.told), HasSubstr("up_proj")));
     EXPECT_THAT(error.tip(), HasSubstr("give the model it was made from"));
+  }
+}
+
+TEST(QuantizedSourceTest, CodesWithoutTheirScalesAreADamagedFile) {
+  const std::string up = "model.layers.0.mlp.up_proj";
+  const std::pair<const char*, DType> codes[] = {{".weight_packed", DType::kI32}, {".weight", DType::kF8E4M3}};
+  for (const auto& [suffix, type] : codes) {
+    SCOPED_TRACE(suffix);
+    const TemporaryDirectory dir;
+    Stored stored = Llama(1);
+    stored.erase(up + ".weight");
+    stored[up + suffix] = {type, {2, 2}};
+    Save(dir.path(), stored);
+    const Json config =
+        ParseJson(R"({"text_config": {"quantization_config": {"quant_method": "compressed-tensors"}}})", "config.json");
+    const Checkpoint checkpoint(dir.path());
+    const Error error = ErrorOf([&] { RefuseQuantizedSource(config, checkpoint, SourceForms(checkpoint, config)); });
+    EXPECT_THAT(error.what(), AllOf(HasSubstr(up + suffix), HasSubstr("expected its scales in")));
+    EXPECT_THAT(error.tip(), HasSubstr("from the same download"));
   }
 }
 
