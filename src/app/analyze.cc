@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "app/calibration.h"
 #include "app/float_pass.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -219,7 +220,7 @@ void Analyze(const AnalyzeArguments& arguments, std::ostream& out) {
                 "give a model that is computed ('modelslim models' lists them)");
   }
   options.blocks = BlocksToRun(model.family->layout(), arguments);
-  const TokenBatch batch = LoadDataset(model, arguments, arguments.dataset, "--calib_dataset");
+  const TokenBatch batch = LoadSamples(model, arguments, {.dataset = arguments.dataset, .where = "--calib_dataset"});
   const Analysis analysis = ScoreLayers(model, batch, arguments, *metric, options);
   model.checkpoint->ThrowIfChanged();
   const std::vector<LayerScore> ranking = RankLayers(analysis.scores, arguments.topk);

@@ -12,6 +12,6 @@ void OpenConfig(const ModelArguments& arguments, OpenedModel& model);
 bool KnowsNamesOnly(const ModelArguments& arguments, const OpenedModel& model);
 // Weights and family: computed, or by the names of the tensors where no family computes the model or the user wants it.
 // `conversion`: the rules of modelslim_convert, which works by names; null for quantization.
-void OpenCheckpoint(const ModelArguments& arguments, OpenedModel& model, const ConvertSpec* conversion = nullptr);
+void OpenCheckpoint(const ModelArguments& arguments, OpenedModel& model, const ConvertSpec* conversion);
 
 }  // namespace modelslim

@@ -1,14 +1,12 @@
 #include "app/quant.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "app/calibration.h"
 #include "app/eval.h"
 #include "app/plan_text.h"
 #include "app/save_path.h"
@@ -18,6 +16,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/progress.h"
+#include "base/words.h"
 #include "runner/ledger.h"
 #include "runner/memory_plan.h"
 #include "runner/publish.h"
@@ -57,11 +56,10 @@ void PrepareSavePath(const fs::path& path, const RunPlan& plan) {
 VerifyReport ReadBack(const fs::path& save_path) {
   VerifyReport report = VerifyOutput(save_path, {.source = {}, .published = false, .checksums = true});
   if (report.problems.empty()) return report;
-  std::string text = save_path.string() + ": what was written does not read back as it should, so it was not published";
   constexpr size_t kShown = 10;
-  for (size_t i = 0; i < std::min(kShown, report.problems.size()); ++i) text += "\n  " + report.problems[i];
-  if (report.problems.size() > kShown) text += fmt::format("\n  and {} more", report.problems.size() - kShown);
-  throw Error(ErrorCode::kUnexpected, text,
+  throw Error(ErrorCode::kUnexpected,
+              save_path.string() + ": what was written does not read back as it should, so it was not published" +
+                  LinesBelow(report.problems, kShown),
               "check the disk, and give the same command again: it makes anew what is not as it was written");
 }
 

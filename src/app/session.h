@@ -85,23 +85,6 @@ OpenedModel OpenModel(const ModelArguments& arguments);
 // Checks the arguments, chooses the recipe and makes the plan. Nothing is written and no weight is read.
 std::unique_ptr<Session> OpenSession(JobArguments arguments);
 
-// Reads and tokenizes a calibration set, a name or a path, for the model of `arguments`. At least one sample; `where`
-// the user names the set, for messages. Warns of samples that will not be what the user means: lines that are read as
-// they stand, texts longer than the model's positions.
-TokenBatch LoadDataset(const OpenedModel& model, const ModelArguments& arguments, const std::string& dataset,
-                       const std::string& where);
-
-// The samples of one stage of a job.
-TokenBatch LoadStage(const OpenedModel& model, const ModelArguments& arguments, const StageData& data);
-
-// The samples of all stages of a plan.
-struct Calibration {
-  std::vector<std::unique_ptr<const TokenBatch>> owned;
-  StageBatches stages;
-  std::string hash;  // of the files and of what came out; empty when no stage needs data
-};
-Calibration LoadCalibration(const Session& session, const RunPlan& plan);
-
 // Plans the session's recipe. `ranges`: what its deciding job has found; null where there is none, or before it has
 // run.
 RunPlan PlanSession(const Session& session, const InputRanges* ranges);

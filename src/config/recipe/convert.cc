@@ -62,19 +62,9 @@ std::string_view ConvertFormName(ConvertForm form) {
   return "?";
 }
 
-const ConvertLinear* ConvertSpec::Find(std::string_view module) const {
-  for (const ConvertLinear& linear : linears) {
-    for (const std::string& text : linear.match) {
-      if (CompiledPattern(text).Matches(module)) return &linear;
-    }
-  }
-  return nullptr;
-}
-
-bool IsConversion(std::string_view text) {
-  const YamlDocument document = ParseYaml(text);
-  if (!document.root || document.root->kind != YamlKind::kMapping) return false;
-  const YamlEntry* const version = document.root->Find("apiversion");
+bool IsConversion(const YamlDocument& recipe) {
+  if (!recipe.root || recipe.root->kind != YamlKind::kMapping) return false;
+  const YamlEntry* const version = recipe.root->Find("apiversion");
   return version != nullptr && version->value->text == "modelslim_convert";
 }
 

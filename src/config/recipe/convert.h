@@ -12,6 +12,8 @@
 
 namespace modelslim {
 
+struct YamlDocument;
+
 enum class ConvertForm : uint8_t { kFloat, kFp8Block, kInt4Packed, kMxfp8 };
 std::string_view ConvertFormName(ConvertForm form);  // "FP8_BLOCK"
 
@@ -39,13 +41,10 @@ struct ConvertSpec {
   std::vector<ConvertRename> renames;
   std::vector<ConvertChunk> chunks;
   int64_t part_file_size = 4;
-
-  // The rule for a module; null where none matches.
-  const ConvertLinear* Find(std::string_view module) const;
 };
 
 // Whether a recipe is of this service, by its apiversion.
-bool IsConversion(std::string_view text);
+bool IsConversion(const YamlDocument& recipe);
 
 // Every mistake found goes to `diagnostics`.
 ConvertSpec ReadConversion(std::string_view text, const std::string& name, Diagnostics& diagnostics);

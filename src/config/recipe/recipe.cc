@@ -149,15 +149,17 @@ std::vector<SubgraphType> AllSubgraphTypes() {
 }
 
 Recipe ParseRecipe(std::string_view text, const std::string& name, Diagnostics& diagnostics) {
-  if (IsConversion(text)) {
-    const ConvertSpec conversion = ReadConversion(text, name, diagnostics);
+  const YamlDocument document = ParseYaml(text);
+  if (IsConversion(document)) {
+    const auto conversion = std::make_shared<const ConvertSpec>(ReadConversion(text, name, diagnostics));
     if (diagnostics.HasErrors()) return {};
-    return ParseRecipe(AsRecipe(conversion), name, diagnostics);
+    Recipe recipe = ParseRecipe(AsRecipe(*conversion), name, diagnostics);
+    recipe.conversion = conversion;
+    return recipe;
   }
   Recipe recipe;
   recipe.file = name;
   Reader reader(name, diagnostics, recipe.values);
-  const YamlDocument document = ParseYaml(text);
   for (const YamlWarning& warning : document.warnings) {
     Remark remark;
     remark.tip = warning.tip;

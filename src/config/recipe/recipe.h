@@ -107,6 +107,8 @@ struct EffectiveValue {
   SourcePos pos;      // unknown: the default
 };
 
+struct ConvertSpec;
+
 struct Recipe {
   std::string file;  // as the user gave it
   ApiVersion api_version = ApiVersion::kV1;
@@ -121,6 +123,9 @@ struct Recipe {
   std::optional<SdSpec> sd;
 
   std::vector<EffectiveValue> values;  // in the order of the schema
+
+  // Of a modelslim_convert recipe, which else reads as the v1 recipe that makes the same types; null for all others.
+  std::shared_ptr<const ConvertSpec> conversion;
 
   // The common part of v1, VLM and SD recipes; null for v0.
   const TextSpec* text() const;
