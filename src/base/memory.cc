@@ -39,20 +39,6 @@ uint64_t AnonymousMemory() {
   return (resident - shared) * page;
 }
 
-uint64_t HighWaterOfAnonymousMemory() {
-  std::ifstream file("/proc/self/status");
-  uint64_t high = 0, files = 0;
-  for (std::string line; std::getline(file, line);) {
-    std::istringstream words(line);
-    std::string key;
-    uint64_t kibibytes = 0;
-    if (!(words >> key >> kibibytes)) continue;
-    if (key == "VmHWM:") high = kibibytes;
-    if (key == "RssFile:" || key == "RssShmem:") files += kibibytes;
-  }
-  return high > files ? (high - files) * 1024 : 0;
-}
-
 void KeepHeapSmall() {
 #ifdef __GLIBC__
   constexpr int kThreshold = 64 << 10;  // what is set stays
@@ -126,12 +112,6 @@ PeakMemory::~PeakMemory() {
   }
   state_->stop.notify_all();
   if (state_->thread.joinable()) state_->thread.join();
-}
-
-void PeakMemory::Note(uint64_t bytes) const {
-  uint64_t most = state_->peak;
-  while (bytes > most && !state_->peak.compare_exchange_weak(most, bytes)) {
-  }
 }
 
 uint64_t PeakMemory::peak() const {

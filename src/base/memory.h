@@ -12,10 +12,6 @@ uint64_t OfferedMemory();
 // Anonymous (not file-backed) resident memory of the process now. Bytes; 0 where the system does not say.
 uint64_t AnonymousMemory();
 
-// The most of it so far, as far as the system knows: the high-water mark of all resident memory less the pages of files
-// now. Close as long as few pages of files have come since; bytes, 0 where the system does not say.
-uint64_t HighWaterOfAnonymousMemory();
-
 // Blocks of the heap from 64 KiB on come straight from the system and go straight back, and its free end is given back
 // as it comes. glibc does so only until the first large block is freed: from then on it takes larger and larger ones
 // from the heap, whose holes came to several times what was in use. For programs, before threads are started.
@@ -35,8 +31,6 @@ class PeakMemory {
   PeakMemory(const PeakMemory&) = delete;
   PeakMemory& operator=(const PeakMemory&) = delete;
   uint64_t peak() const;
-  // Something larger was seen by other means.
-  void Note(uint64_t bytes) const;
 
  private:
   struct State;

@@ -1,5 +1,7 @@
 #include "base/words.h"
 
+#include <algorithm>
+
 namespace modelslim {
 
 std::string Counted(size_t count, std::string_view one) {
@@ -9,6 +11,13 @@ std::string Counted(size_t count, std::string_view one) {
 std::string Joined(const std::vector<std::string_view>& words) {
   std::string text;
   for (const std::string_view word : words) text += (text.empty() ? "" : ", ") + std::string(word);
+  return text;
+}
+
+std::string LinesBelow(const std::vector<std::string>& lines, size_t most) {
+  std::string text;
+  for (size_t i = 0; i < std::min(most, lines.size()); ++i) text += "\n  " + lines[i];
+  if (lines.size() > most) text += "\n  and " + std::to_string(lines.size() - most) + " more";
   return text;
 }
 

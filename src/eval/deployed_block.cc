@@ -1,12 +1,10 @@
 #include "eval/deployed_block.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "base/error.h"
+#include "base/words.h"
 #include "eval/deployed_linear.h"
 #include "kernels/gemm.h"
 #include "quant/activations/fa3.h"
@@ -86,11 +84,10 @@ DeployedModel::DeployedModel(const SavedOutput& output, ServerPhase phase)
     linears_.emplace(std::move(name), std::move(linear));
   }
   if (problems.empty()) return;
-  const std::vector<std::string> found = problems.Take();
-  std::string text = output.directory().string() + ": the output is not what its format asks for";
-  for (size_t i = 0; i < std::min(kShown, found.size()); ++i) text += "\n  " + found[i];
-  if (found.size() > kShown) text += fmt::format("\n  and {} more", found.size() - kShown);
-  throw Error(ErrorCode::kInvalidModel, text, "quantize again; 'modelslim verify' lists all of it");
+  throw Error(ErrorCode::kInvalidModel,
+              output.directory().string() + ": the output is not what its format asks for" +
+                  LinesBelow(problems.Take(), kShown),
+              "quantize again; 'modelslim verify' lists all of it");
 }
 
 std::vector<SavedLinear> DeployedModel::linears() const {

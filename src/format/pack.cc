@@ -118,17 +118,22 @@ ScaleBiasShape ScaleBiasShapeOf(std::string_view module) {
   return ScaleBiasShape::kOther;
 }
 
+int64_t ScaleBiasColumns(ScaleBiasShape shape, int64_t in) {
+  if (shape == ScaleBiasShape::kOther) return in;
+  return shape == ScaleBiasShape::kSixteenths ? kMaxTensorParallel : 1;
+}
+
 Tensor ScaleBias(const ConstView& codes, const ConstView& weight_scale, ScaleBiasShape shape) {
   CheckCodes(codes, DType::kI8);
   const int64_t rows = codes.rows(), cols = codes.cols();
   const std::vector<float> scale = AsF32(weight_scale);
-  if (shape == ScaleBiasShape::kSixteenths && cols % 16 != 0) {
+  if (shape == ScaleBiasShape::kSixteenths && cols % kMaxTensorParallel != 0) {
     throw Error(
         ErrorCode::kUnsupported,
         "scale_bias of a down or o projection: expected a multiple of 16 input columns, found " + std::to_string(cols),
         "exclude the layer from int4, or quantize it to 8 bits");
   }
-  const int64_t chunks = shape == ScaleBiasShape::kRow ? 1 : shape == ScaleBiasShape::kSixteenths ? 16 : cols;
+  const int64_t chunks = ScaleBiasColumns(shape, cols);
   const int64_t width = chunks == 0 ? 0 : cols / chunks;
   const float factor = shape == ScaleBiasShape::kOther ? 1.0f : 8.0f;
   Tensor made(DType::kF32, {rows, chunks});

@@ -26,6 +26,8 @@ Tensor QuantBias(const ConstView& codes, const AffineParams& input, const ConstV
 // inputs). For any other name the reference writes the product q * scale itself, [out, in], neither summed nor scaled.
 enum class ScaleBiasShape : uint8_t { kRow, kSixteenths, kOther };
 ScaleBiasShape ScaleBiasShapeOf(std::string_view module);
+inline constexpr int64_t kMaxTensorParallel = 16;
+int64_t ScaleBiasColumns(ScaleBiasShape shape, int64_t in);
 // codes: I8 [out, in]. kOther gives q * scale. Throws Error(kUnsupported) when kSixteenths and in is not a multiple
 // of 16.
 Tensor ScaleBias(const ConstView& codes, const ConstView& weight_scale, ScaleBiasShape shape);

@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "processor/walk.h"
+
 namespace modelslim {
 namespace {
 
@@ -40,10 +42,7 @@ DType OutputType(const Family& family, Block& block, Block& rest, DType input, T
 
 // One stage's steps on a block that is entered in the type `input`. Returns what the stage's next block is entered in.
 DType SketchStage(const Family& family, PlannedStage& stage, Block& block, Block& rest, DType input, ModelPlan& plan) {
-  const Processor* last = nullptr;  // whose pass the next block goes on from
-  for (const auto& step : stage.steps) {
-    if (step->NeedsData()) last = step.get();
-  }
+  const Processor* const last = LastWithData(stage.steps);
   DType handed_on = input;
   std::vector<DType> types;
   for (const auto& step : stage.steps) {

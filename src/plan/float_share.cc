@@ -43,9 +43,7 @@ class Counter {
     const bool linear = decision != decisions_.linears.end();
     if (linear && decision->second.mode != QuantMode::kFloat) return "";
     for (const KeptFloat& kept : family_.facts().kept_float) {
-      std::string_view suffix = kept.suffix;
-      if (suffix.starts_with('*')) suffix.remove_prefix(1);
-      if (module.name.ends_with(suffix)) return std::string(kept.what);
+      if (module.name.ends_with(kept.suffix)) return std::string(kept.what);
     }
     if (linear && module.kept_float) return module.kept_float->reason;
     if (linear) return IsExcluded(module.name) ? "excluded by the recipe" : "not in any include";

@@ -31,13 +31,11 @@ Job LowerText(const Recipe& recipe, const TextSpec& spec) {
   for (size_t i = 0; i < spec.prior.size(); ++i) {
     const PriorStage& prior = spec.prior[i];
     const std::string path = "spec.prior[" + std::to_string(i) + "]";
-    job.stages.push_back({path, prior.process, StageData{}});
-    job.stages.back().data->dataset = prior.dataset.value_or(spec.dataset);
-    job.stages.back().data->where = prior.dataset ? path + ".dataset" : "spec.dataset";
+    job.stages.push_back({path, prior.process,
+                          StageData{.dataset = prior.dataset.value_or(spec.dataset),
+                                    .where = prior.dataset ? path + ".dataset" : "spec.dataset"}});
   }
-  job.stages.push_back({"spec", spec.process, StageData{}});
-  job.stages.back().data->dataset = spec.dataset;
-  job.stages.back().data->where = "spec.dataset";
+  job.stages.push_back({"spec", spec.process, StageData{.dataset = spec.dataset, .where = "spec.dataset"}});
   if (const SaverConfig* saver = FindSaver(spec)) {
     job.output.emplace();
     job.output->saver = saver->type;

@@ -2,12 +2,17 @@
 
 namespace modelslim {
 
-void WalkBlock(const std::vector<std::unique_ptr<Processor>>& steps, Block& block, RunState& state, bool has_next,
-               const SendSamples& send) {
-  const Processor* last = nullptr;  // that needs data
+const Processor* LastWithData(const std::vector<std::unique_ptr<Processor>>& steps) {
+  const Processor* last = nullptr;
   for (const auto& step : steps) {
     if (step->NeedsData()) last = step.get();
   }
+  return last;
+}
+
+void WalkBlock(const std::vector<std::unique_ptr<Processor>>& steps, Block& block, RunState& state, bool has_next,
+               const SendSamples& send) {
+  const Processor* const last = LastWithData(steps);
   for (const auto& step : steps) {
     const bool hands_on = has_next && step.get() == last;
     step->Preprocess(block, state);

@@ -10,6 +10,9 @@
 
 namespace modelslim {
 
+// The last step that needs data, whose output is handed on; null when none does.
+const Processor* LastWithData(const std::vector<std::unique_ptr<Processor>>& steps);
+
 // Sends all samples through the block; `hands_on`: what comes out is what the next block reads.
 using SendSamples = std::function<void(Processor& step, bool hands_on)>;
 

@@ -12,8 +12,6 @@
 namespace modelslim::ascend_v1 {
 namespace {
 
-constexpr int64_t kMaxTensorParallel = 16;
-
 int64_t Blocks(const PlannedLinear& linear) { return MxBlocks(linear.in); }
 
 void PlanFloat(LinearPlanner& p) { p.Float(); }
@@ -53,11 +51,7 @@ void PlanInt4Pairs(LinearPlanner& p) {
   const PlannedLinear& linear = p.linear();
   p.Add("weight", DType::kI8, {linear.out / 2, linear.in});
   p.WeightScales();
-  const ScaleBiasShape form = ScaleBiasShapeOf(linear.name);
-  const int64_t columns = form == ScaleBiasShape::kRow          ? 1
-                          : form == ScaleBiasShape::kSixteenths ? kMaxTensorParallel
-                                                                : linear.in;
-  p.Add("scale_bias", DType::kF32, {linear.out, columns});
+  p.Add("scale_bias", DType::kF32, {linear.out, ScaleBiasColumns(ScaleBiasShapeOf(linear.name), linear.in)});
   p.Bias();
 }
 void WriteInt4Pairs(LinearWriter& w) {

@@ -11,8 +11,6 @@
 namespace modelslim::ascend_v1 {
 namespace {
 
-constexpr int64_t kMaxTensorParallel = 16;
-
 // What a mode has besides its weight and its bias.
 struct Parts {
   QuantMode mode;

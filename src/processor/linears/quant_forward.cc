@@ -157,24 +157,30 @@ class SketchForward : public LinearForward {
   std::shared_ptr<ActivationStage> stage_;  // none
 };
 
-QuantizedWeight FromGptq(GptqResult result, const GptqOptions& options, DType source) {
+// Codes that a method with the moment of the inputs has made.
+QuantizedWeight Integers(Tensor codes, Tensor scale, int bits, int64_t group_size, DType source) {
   QuantizedWeight weight;
-  weight.format = options.bits == 8 ? ElementFormat::kInt8 : ElementFormat::kInt4;
+  weight.format = bits == 8 ? ElementFormat::kInt8 : ElementFormat::kInt4;
   weight.source_dtype = source;
-  weight.codes = std::move(result.q);
-  weight.scale = std::move(result.scale);
-  if (!options.symmetric) weight.offset = std::move(result.offset);
-  weight.group_size = options.group_size;
+  weight.codes = std::move(codes);
+  weight.scale = std::move(scale);
+  weight.group_size = group_size;
   return weight;
 }
 
-QuantizedWeight FromDescent(DescentResult result, const DescentOptions& options, DType source) {
-  QuantizedWeight weight;
-  weight.format = options.bits == 8 ? ElementFormat::kInt8 : ElementFormat::kInt4;
-  weight.source_dtype = source;
-  weight.codes = std::move(result.q);
-  weight.scale = std::move(result.scale);
-  weight.group_size = options.group_size;
+// The codes of a layer that uses the moment of its inputs.
+QuantizedWeight RoundWithMoment(LinearModule& module, const LinearQuantSpec& spec, CalibratingStage& stage) {
+  const DType dtype = module.weight().dtype();
+  const std::string& name = module.weight().name();
+  if (spec.descent) {
+    DescentResult made = Descend(module.weight().Get(), stage.SecondMoment(), *spec.descent, name);
+    return Integers(std::move(made.q), std::move(made.scale), spec.descent->bits, spec.descent->group_size, dtype);
+  }
+  const GptqFactor& factor = stage.Factor(spec.gptq->percdamp, dtype, name);
+  GptqResult made = Gptq(module.weight().Get(), factor, *spec.gptq, name);
+  QuantizedWeight weight =
+      Integers(std::move(made.q), std::move(made.scale), spec.gptq->bits, spec.gptq->group_size, dtype);
+  if (!spec.gptq->symmetric) weight.offset = std::move(made.offset);
   return weight;
 }
 
@@ -236,17 +242,8 @@ void Deploy(LinearModule& module) {
         AffineParams{params->scale.front(), params->offset.empty() ? 0.0f : params->offset.front(), params->dtype};
     if (spec.input_scale_type) result->input->scale = RoundTo(*spec.input_scale_type, result->input->scale);
   }
-  if (spec.gptq) {
-    const DType dtype = module.weight().dtype();
-    const GptqFactor& factor = forward->stage()->Factor(spec.gptq->percdamp, dtype, module.weight().name());
-    QuantizedWeight weight =
-        FromGptq(Gptq(module.weight().Get(), factor, *spec.gptq, module.weight().name()), *spec.gptq, dtype);
-    CheckScales(weight, module.weight());
-    result->SetWeight(std::move(weight), /*can_be_made_again=*/false);
-  } else if (spec.descent) {
-    QuantizedWeight weight = FromDescent(
-        Descend(module.weight().Get(), forward->stage()->SecondMoment(), *spec.descent, module.weight().name()),
-        *spec.descent, module.weight().dtype());
+  if (spec.UsesMoment()) {
+    QuantizedWeight weight = RoundWithMoment(module, spec, *forward->stage());
     CheckScales(weight, module.weight());
     result->SetWeight(std::move(weight), /*can_be_made_again=*/false);
   } else if (std::optional<QuantizedWeight> codes = forward->TakeCodes()) {

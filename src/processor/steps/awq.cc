@@ -42,21 +42,6 @@ class Awq : public GroupStepOf<AwqObserver> {
         weight_(ToWeightSpec(own.weight_qconfig)),
         n_grid_(static_cast<int>(own.n_grid)) {}
 
-  void Plan(const Family& family, ModelPlan& plan) const override {
-    GroupStep::Plan(family, plan);
-    int64_t shared = 0;
-    for (const BlockInfo& block : family.layout().blocks)
-      shared += std::ranges::count_if(Select(family, block.index), SharesValues);
-    if (shared == 0 || plan.options.mends.awq_gqa) return;
-    plan.notes.Warn(
-        path(),
-        fmt::format(
-            "query heads share value heads, and there 26.1.0 scales o_proj without dividing v_proj, which changes "
-            "what the model computes ({} layers); its numbers are reproduced. Give --mend awq-gqa, or exclude "
-            "\"*v_proj\" here, for a model that still computes the same",
-            shared));
-  }
-
   // A trial runs the part of the block again, with weights of its own for the targets.
   StepMemory Memory(const MemoryQuestion& question) const override {
     StepMemory memory;
@@ -77,6 +62,18 @@ class Awq : public GroupStepOf<AwqObserver> {
   }
 
  protected:
+  void PlanGroups(const Family&, const std::vector<Subgraph>& groups, ModelPlan& plan) const override {
+    const auto shared = std::ranges::count_if(groups, SharesValues);
+    if (shared == 0 || plan.options.mends.awq_gqa) return;
+    plan.notes.Warn(
+        path(),
+        fmt::format(
+            "query heads share value heads, and there 26.1.0 scales o_proj without dividing v_proj, which changes "
+            "what the model computes ({} layers); its numbers are reproduced. Give --mend awq-gqa, or exclude "
+            "\"*v_proj\" here, for a model that still computes the same",
+            shared));
+  }
+
   void PlanGroup(const Family& family, const BlockInfo& block, const Subgraph& group, ModelPlan&) const override {
     const std::string part = CommonModule(group.targets);
     const std::vector<std::string> parts = family.Parts(block.index);

@@ -30,9 +30,14 @@ std::vector<std::string> GroupStep::Rewrites(const Family& family) const {
 
 void GroupStep::Plan(const Family& family, ModelPlan& plan) const {
   RequireSubgraphs(family, path(), type());
+  std::vector<Subgraph> all;
   for (const BlockInfo& block : family.layout().blocks) {
-    for (const Subgraph& group : Select(family, block.index)) PlanGroup(family, block, group, plan);
+    for (Subgraph& group : Select(family, block.index)) {
+      PlanGroup(family, block, group, plan);
+      all.push_back(std::move(group));
+    }
   }
+  PlanGroups(family, all, plan);
 }
 
 void GroupStep::Preprocess(Block& block, RunState& state) {

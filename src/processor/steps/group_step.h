@@ -30,8 +30,8 @@ class GroupStep : public Processor {
 
   bool NeedsData() const override { return true; }
   std::vector<std::string> Rewrites(const Family& family) const override;
-  // Groups of the family are there at all; PlanGroup for each of those selected.
-  void Plan(const Family& family, ModelPlan& plan) const override;
+  // Groups of the family are there at all; PlanGroup for each of those selected, then PlanGroups.
+  void Plan(const Family& family, ModelPlan& plan) const final;
 
   void Preprocess(Block& block, RunState& state) override;
   // Groups that no token reached keep their weights, with a warning.
@@ -42,6 +42,8 @@ class GroupStep : public Processor {
   std::vector<Subgraph> Select(const Family& family, int block) const;
 
   virtual void PlanGroup(const Family&, const BlockInfo&, const Subgraph&, ModelPlan&) const {}
+  // Of all blocks.
+  virtual void PlanGroups(const Family&, const std::vector<Subgraph>&, ModelPlan&) const {}
   // Before the forward.
   virtual void Prepare(Block&, const std::vector<Subgraph>& /*groups*/, RunState&) const {}
   virtual std::unique_ptr<GroupObserver> MakeObserver(LinearModule& observed, RunState& state) const = 0;

@@ -37,23 +37,20 @@ class SmoothStep : public GroupStepOf<StatsObserver> {
              const SmoothOptions& options)
       : GroupStepOf(config, std::move(types), select), options_(options) {}
 
-  void Plan(const Family& family, ModelPlan& plan) const override {
-    GroupStep::Plan(family, plan);
-    std::vector<std::string> shifted;
-    for (const BlockInfo& block : family.layout().blocks) {
-      for (const Subgraph& group : Select(family, block.index)) {
-        const bool norm_linear = group.type == SubgraphType::kNormLinear;
-        if (norm_linear && family.StoresShifted(group.source)) shifted.push_back(group.source);
-      }
-    }
-    if (!shifted.empty() && !plan.options.mends.zero_centred_norm) WarnOfShifted(shifted, plan.notes);
-  }
-
   void SketchPass(Block& block, const Family& family, const ModelPlan& plan) const override {
     ReplaceNorms(block, Select(family, block.info().index), plan.options);
   }
 
  protected:
+  void PlanGroups(const Family& family, const std::vector<Subgraph>& groups, ModelPlan& plan) const override {
+    std::vector<std::string> shifted;
+    for (const Subgraph& group : groups) {
+      const bool norm_linear = group.type == SubgraphType::kNormLinear;
+      if (norm_linear && family.StoresShifted(group.source)) shifted.push_back(group.source);
+    }
+    if (!shifted.empty() && !plan.options.mends.zero_centred_norm) WarnOfShifted(shifted, plan.notes);
+  }
+
   void PlanGroup(const Family&, const BlockInfo& block, const Subgraph& group, ModelPlan& plan) const override {
     if (group.type != SubgraphType::kNormLinear) return;
     const ModuleInfo* norm = nullptr;

@@ -71,13 +71,14 @@ class Solver {
   DescentResult Run() {
     ForRows([&](int64_t row) { ChooseScales(row); });
     DescentResult result;
+    MakeGradient();
     result.before = Error();
     // Where nothing was seen there is nothing to descend on.
     for (int pass = 0; pass < options_.passes && mean_ > 0.0f; ++pass) {
       if (!Pass()) break;
       ++result.passes;
     }
-    result.after = result.passes > 0 ? Error() : result.before;
+    result.after = Error();
     result.q = std::move(codes_);
     result.scale = ConvertTo({scale_.data(), DType::kF32, {rows_, groups_}}, scale_type_);
     return result;
@@ -144,8 +145,8 @@ class Solver {
     });
   }
 
-  double Error() {
-    MakeGradient();
+  // Of the present errors, whose gradient is there.
+  double Error() const {
     std::vector<double> rows(static_cast<size_t>(rows_), 0.0);
     ForRows([&](int64_t row) {
       const float *const e = errors_.as<float>() + row * cols_, *const g = gradient_.as<float>() + row * cols_;
